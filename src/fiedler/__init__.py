@@ -1,0 +1,60 @@
+"""Deep spectral clustering: rows in; clusters, a generalising embedding and a report out."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fiedler.data import ImageFolder, load_dataset, open_rows
+    from fiedler.graph import KNN, Epsilon, Gaussian, NeighborGraph, nearest_neighbors
+    from fiedler.models import SpectralClustering, SpectralEmbedding
+    from fiedler.partition import rebuild_partition
+    from fiedler.persistence import load
+
+# Heavy imports (torch, scikit-learn) happen at first use of a name, not at `import fiedler`.
+_HOMES = {
+    "ImageFolder": "data",
+    "load_dataset": "data",
+    "open_rows": "data",
+    "Epsilon": "graph",
+    "Gaussian": "graph",
+    "KNN": "graph",
+    "NeighborGraph": "graph",
+    "nearest_neighbors": "graph",
+    "SpectralClustering": "models",
+    "SpectralEmbedding": "models",
+    "rebuild_partition": "partition",
+    "load": "persistence",
+}
+
+__all__ = [
+    "KNN",
+    "Epsilon",
+    "Gaussian",
+    "ImageFolder",
+    "NeighborGraph",
+    "SpectralClustering",
+    "SpectralEmbedding",
+    "__version__",
+    "load",
+    "load_dataset",
+    "nearest_neighbors",
+    "open_rows",
+    "rebuild_partition",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fiedler' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"fiedler.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,45 @@
+"""Errors and warnings of the package: each is also the built-in kind a caller would expect."""
+
+from __future__ import annotations
+
+
+class FiedlerError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InputError(FiedlerError, ValueError):
+    """The data or a parameter is unusable; the message says what was got and what to do."""
+
+
+class UnreadableImagesError(InputError):
+    """Some image files could not be decoded.
+
+    Parameters
+    ----------
+    failures : dict of str to str
+        Path of each unreadable file and the reason.
+    """
+
+    def __init__(self, message: str, failures: dict[str, str]) -> None:
+        super().__init__(message)
+        self.failures = failures
+
+
+class ModelFileError(InputError):
+    """A model file is truncated, of another format or version, or not a model file."""
+
+
+class NotEnoughMemoryError(FiedlerError, MemoryError):
+    """The estimated peak memory exceeds what the machine has; nothing was started."""
+
+
+class OutputError(FiedlerError, OSError):
+    """Results cannot be written: the folder exists, is read-only, or the disk is full."""
+
+
+class DisconnectedGraphWarning(UserWarning):
+    """The neighbour graph falls into several connected components."""
+
+
+class ConvergenceWarning(UserWarning):
+    """An iterative solver stopped before its tolerance was met."""
