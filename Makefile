@@ -1,0 +1,54 @@
+# `make` lists what can be done. PYTHON is the interpreter that the environment is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+WORKERS ?= 2
+# Each test worker computes on one core, so that the workers do not fight over them.
+ONE_CORE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+BENCHES = $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types unit wheel bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+venv: $(STAMP) ## make the environment .venv with the pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "fiedler needs Python 3.10 or newer, but PYTHON=$(PYTHON) is:"; $(PYTHON) --version; \
+	  echo "Name a newer one: make PYTHON=python3.12"; exit 1; } >&2
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP) ## cluster real handwritten digits and write a report
+	$(BIN)/fiedler demo
+
+test: lint types unit wheel ## everything that must pass before a change lands
+
+lint: $(STAMP) ## style, format, and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+unit: $(STAMP) ## the tests (WORKERS=n processes)
+	$(ONE_CORE) $(BIN)/python -m pytest -n $(WORKERS)
+
+wheel: $(STAMP) ## build wheel and sdist, install the wheel alone, try it
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python tools/check_wheel.py dist
+
+bench: $(STAMP) ## every table of benchmarks/ (long; needs the data sets)
+	@test -n "$(BENCHES)" || { echo "no benchmark script in benchmarks/" >&2; exit 1; }
+	set -e; for script in $(BENCHES); do echo "== $$script"; $(BIN)/python $$script; done
+
+clean: ## remove what was built; .venv stays
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
