@@ -175,6 +175,10 @@ class ImageFolder:
             rows = None if rows is None else rows[good]
         self._kept = rows
 
+    def _decode(self, path: Path) -> np.ndarray:
+        with path.open("rb") as file:
+            return decode_image(file, self.size, self.mode, self.max_pixels)
+
     def _decode_into(
         self, rows: np.ndarray | None, files: Sequence[Path], progress: ProgressCallback
     ) -> dict[str, str]:
@@ -183,7 +187,7 @@ class ImageFolder:
 
         def decode(item: tuple[int, Path]) -> None:
             i, path = item
-            got = _attempt(decode_image, path, self.size, self.mode, self.max_pixels)
+            got = _attempt(self._decode, path)
             if isinstance(got, str):
                 failures[str(path)] = got
             elif rows is not None:

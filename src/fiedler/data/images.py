@@ -8,6 +8,7 @@ from typing import IO, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from fiedler.exceptions import InputError
 
@@ -23,7 +24,7 @@ SUFFIXES = frozenset(
 
 _GREY = ("1", "L", "LA", "La", "I", "F")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
-_ORIENTATION = 0x0112
+_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112  # TIFF tags
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,11 @@ def read_header(path: Path, max_pixels: int = MAX_PIXELS) -> Header:
     OSError
         Not an image that Pillow knows. Broken files may raise other errors of Pillow.
     """
-    with _open(path, max_pixels) as image:
+    with path.open("rb") as file, _open(file, max_pixels) as image:
         width, height = image.size
+        if isinstance(image, TiffImageFile):
+            # Some versions of Pillow give the upright size of a TIFF, some the stored one.
+            width, height = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
         # Pillow would decode a whole PNG to look for EXIF data behind its pixels.
         known = image.format != "PNG" or "exif" in image.info
         if known and image.getexif().get(_ORIENTATION) in _TURNED:
@@ -55,7 +59,7 @@ def read_header(path: Path, max_pixels: int = MAX_PIXELS) -> Header:
 
 
 def decode_image(
-    source: Path | IO[bytes], size: tuple[int, int], mode: Mode, max_pixels: int = MAX_PIXELS
+    file: IO[bytes], size: tuple[int, int], mode: Mode, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
     """Decode an image file: upright, 8 bits a channel, on white, resized.
 
@@ -65,7 +69,9 @@ def decode_image(
 
     Parameters
     ----------
-    source : Path or binary file
+    file : binary file
+        Not a path: some versions of Pillow map a file into memory by its path, and then garble
+        turned TIFF images.
     size : (int, int)
         Height and width, in pixels.
     mode : {"L", "RGB"}
@@ -81,21 +87,21 @@ def decode_image(
         As for :func:`read_header`, or the file is truncated or corrupt.
     """
     height, width = size
-    with _open(source, max_pixels) as image:
+    with _open(file, max_pixels) as image:
         # JPEG files decode faster at an eighth to a half of their size; twice the wanted size
         # is kept so that the final resizing, not the shortcut, decides the pixels.
         longest = 2 * max(height, width)
         image.draft(None, (longest, longest))
         image.load()
         upright = ImageOps.exif_transpose(image)
-        flat = _flatten(upright, mode)
+        flat = flatten(upright, mode)
         if flat.size != (width, height):
             flat = flat.resize((width, height), Image.Resampling.BILINEAR)
         return np.array(flat, dtype=np.uint8)
 
 
-def _open(source: Path | IO[bytes], max_pixels: int) -> Image.Image:
-    image = Image.open(source)
+def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
+    image = Image.open(file)
     width, height = image.size
     if width * height > max_pixels:
         image.close()
@@ -105,11 +111,13 @@ def _open(source: Path | IO[bytes], max_pixels: int) -> Image.Image:
     return image
 
 
-def _flatten(image: Image.Image, mode: Mode) -> Image.Image:
+def flatten(image: Image.Image, mode: Mode) -> Image.Image:
     """Bring any Pillow mode to ``mode``, transparency laid on white."""
     if image.mode.startswith("I") or image.mode == "F":
         return _to_eight_bits(image).convert(mode)
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert(mode)

@@ -66,6 +66,8 @@ def from_frame(frame: Any) -> Any:
     """
     import pyarrow as pa
 
+    if isinstance(frame, pa.Table):
+        return frame
     if hasattr(frame, "to_arrow"):
         return frame.to_arrow()
     try:
