@@ -1,0 +1,85 @@
+"""Any rows seen as float32 blocks: the one place where storage formats meet arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from fiedler.exceptions import InputError
+
+Metric = Literal["euclidean", "cosine"]
+_SAMPLE_FOR_MEAN = 4096
+
+
+class RowBlocks:
+    """Rows of any storage (array, memory map, sparse matrix, image folder) as float32 blocks.
+
+    Rows are flattened to vectors, shifted by a fixed vector (the mean of a sample: smaller norms,
+    so smaller rounding errors in ``|x|^2 + |y|^2 - 2xy``) and, for the cosine metric, scaled to
+    unit length instead, so that Euclidean search on the blocks is search by the metric.
+
+    Parameters
+    ----------
+    rows : array-like of shape (n, ...)
+        Anything with ``.shape`` and row indexing. Never copied whole here.
+    metric : {"euclidean", "cosine"}
+        Distance that the blocks realise.
+    shift : torch.Tensor of shape (d,) or None
+        Vector taken from every row; by default the mean of up to 4,096 evenly spaced rows
+        (zeros for sparse rows and for the cosine metric).
+    """
+
+    def __init__(
+        self, rows: Any, metric: Metric = "euclidean", shift: torch.Tensor | None = None
+    ) -> None:
+        if metric not in ("euclidean", "cosine"):
+            raise InputError(f"metric must be 'euclidean' or 'cosine', got {metric!r}.")
+        self.rows = rows.tocsr() if sp.issparse(rows) else rows
+        self.metric = metric
+        self.shape = (int(rows.shape[0]), int(np.prod(rows.shape[1:], dtype=np.int64)))
+        self.shift = self._default_shift() if shift is None else shift
+
+    def _default_shift(self) -> torch.Tensor:
+        n, d = self.shape
+        if sp.issparse(self.rows) or self.metric == "cosine":
+            return torch.zeros(d)
+        step = max(1, n // _SAMPLE_FOR_MEAN)
+        return _as_float_tensor(self.rows[::step], d).double().mean(0).float()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def take(self, selection: slice | np.ndarray | torch.Tensor) -> torch.Tensor:
+        """Return the selected rows, shape (m, d), float32."""
+        if isinstance(selection, torch.Tensor) and not isinstance(self.rows, torch.Tensor):
+            selection = selection.numpy()
+        block = _as_float_tensor(self.rows[selection], self.shape[1])
+        if self.metric == "cosine":
+            return torch.nn.functional.normalize(block, dim=1, eps=1e-30)
+        return block - self.shift
+
+    def select(self, selection: np.ndarray) -> RowBlocks:
+        """Return the selected rows as blocks with the same metric and shift."""
+        return RowBlocks(self.rows[selection], self.metric, self.shift)
+
+    def blocks(self, size: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield ``(start, rows[start:start + size])`` over all rows."""
+        for start in range(0, len(self), size):
+            yield start, self.take(slice(start, min(start + size, len(self))))
+
+
+def _as_float_tensor(block: Any, n_features: int) -> torch.Tensor:
+    if sp.issparse(block):
+        block = block.toarray()
+    if not isinstance(block, torch.Tensor):
+        block = torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32))
+    return block.detach().to("cpu", torch.float32).reshape(-1, n_features)
+
+
+def block_size(n_columns: int, budget_bytes: int = 64 << 20, itemsize: int = 4) -> int:
+    """Return how many rows of ``n_columns`` numbers fit into the budget (at least 16)."""
+    return max(16, budget_bytes // max(1, itemsize * n_columns))

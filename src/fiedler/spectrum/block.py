@@ -1,0 +1,183 @@
+"""Chebyshev-filtered subspace iteration: many eigenpairs at once by block products only.
+
+Zhou, Saad, Tiago & Chelikowsky (2006), "Self-consistent-field calculations using
+Chebyshev-filtered subspace iteration". A polynomial of the operator damps the unwanted end of the
+spectrum; a Rayleigh-Ritz step then picks the eigenpairs out of the filtered block. Nothing is
+factorised, vectors travel in blocks, and a block sees every copy of a repeated eigenvalue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fiedler.progress import ProgressCallback, silent
+
+Product = Callable[[np.ndarray], np.ndarray]
+# A float32 product leaves residuals of this size relative to the largest eigenvalue.
+_FLOAT32_RESIDUAL = 2e-6
+_FLOAT64_RESIDUAL = 1e-13
+_MIN_DEGREE, _MAX_DEGREE = 8, 200
+
+
+@dataclass(frozen=True)
+class BlockResult:
+    """Eigenpairs of a block iteration: values (k,), vectors (n, k), residual norms (k,)."""
+
+    values: np.ndarray
+    vectors: np.ndarray
+    residuals: np.ndarray
+    n_products: int
+    converged: bool
+
+
+def block_eigenpairs(
+    products: dict[str, Product],
+    n: int,
+    k: int,
+    *,
+    upper_bound: float,
+    deflated: np.ndarray,
+    tol: float,
+    rng: np.random.Generator,
+    max_products: int = 20000,
+    progress: ProgressCallback = silent,
+) -> BlockResult:
+    """Compute the k smallest eigenpairs of a symmetric positive semi-definite operator.
+
+    Parameters
+    ----------
+    products : dict with keys "float32" and/or "float64"
+        ``V -> L V`` in each precision; float32 is used while its rounding allows.
+    n : int
+        Order of the operator.
+    k : int
+        Wanted pairs beside the deflated ones, ``k <= n - deflated.shape[1]``.
+    upper_bound : float
+        No eigenvalue is larger.
+    deflated : ndarray of shape (n, c)
+        Orthonormal known eigenvectors to stay orthogonal to.
+    tol : float
+        Wanted sine of the angle to the true subspace: iteration stops when every residual is
+        below ``tol`` times the gap to the next eigenvalue (Davis & Kahan).
+    rng : numpy Generator
+        Start block.
+    max_products : int
+        Single-vector products per block column after which the iteration stops regardless.
+    progress : callable
+        Called as ``progress("eigenvectors", digits gained, digits wanted)``.
+
+    Returns
+    -------
+    BlockResult
+        Values ascending.
+    """
+    room = n - deflated.shape[1]
+    width = min(room, k + max(10, k // 2))
+    precisions = [name for name in ("float32", "float64") if name in products]
+    block = rng.standard_normal((n, width)).astype(precisions[0])
+    cut, used, degree = 0.5 * upper_bound, 0, _MIN_DEGREE
+    low = 0.0
+    worst_at_start = None
+    for precision in precisions:
+        product = products[precision]
+        known = deflated.astype(precision)
+        floor = upper_bound * (_FLOAT32_RESIDUAL if precision == "float32" else _FLOAT64_RESIDUAL)
+        block = block.astype(precision)
+        best, stalled = np.inf, 0
+        while True:
+            block = _filter(product, block, low, cut, upper_bound, degree)
+            block = _orthonormal(_against(known, block), known)
+            values, block, image = _rayleigh_ritz(product, block)
+            used += degree + 1
+            residuals = np.linalg.norm(image - block * values.astype(precision), axis=0)[:k]
+            wanted = tol * _gap(values, k, room)
+            excess = float(residuals.max() / wanted) if wanted > 0 else np.inf
+            worst_at_start = worst_at_start or excess
+            _report(progress, worst_at_start, excess)
+            done = excess <= 1.0
+            stalled = stalled + 1 if residuals.max() > 0.5 * best else 0
+            best = min(best, float(residuals.max()))
+            at_floor = residuals.max() <= floor or (stalled >= 4 and best <= 10 * floor)
+            if done or at_floor or used >= max_products:
+                break
+            low, cut = float(values[0]), float(values[-1])
+            degree = _degree(values, k, upper_bound, max_products - used)
+        if done or used >= max_products:
+            break
+    return BlockResult(
+        values[:k].astype(np.float64),
+        block[:, :k].astype(np.float64),
+        residuals.astype(np.float64),
+        used,
+        bool(done or at_floor),
+    )
+
+
+def _gap(values: np.ndarray, k: int, room: int) -> float:
+    """Distance from the k-th eigenvalue to the next, never less than a thousandth of the latter."""
+    if len(values) == k:  # the whole space: no other eigenvalue to mix with
+        return max(float(values[-1]), 1e-3) if room == k else 1e-3 * float(values[-1])
+    return max(float(values[k] - values[k - 1]), 1e-3 * float(values[k]))
+
+
+def _degree(values: np.ndarray, k: int, upper: float, left: int) -> int:
+    """Degree at which the filter favours the k-th pair over the block's end by 10^3."""
+    cut = float(values[-1])
+    ratio = 1.0 + 2.0 * max(cut - float(values[k - 1]), 1e-9 * upper) / max(upper - cut, 1e-300)
+    degree = int(np.ceil(np.arccosh(2e3) / np.arccosh(ratio)))
+    return max(1, min(max(degree, _MIN_DEGREE), _MAX_DEGREE, left))
+
+
+def _filter(
+    product: Product, block: np.ndarray, low: float, cut: float, upper: float, degree: int
+) -> np.ndarray:
+    """Apply the scaled Chebyshev polynomial that is small on [cut, upper] and large below cut.
+
+    Scaling by the value at ``low`` keeps numbers near 1 (Zhou et al. 2006, algorithm 4.3).
+    """
+    center, half = (upper + cut) / 2.0, (upper - cut) / 2.0
+    kind = block.dtype.type
+    sigma = half / (low - center)
+    tau = 2.0 / sigma
+    current = (product(block) - kind(center) * block) * kind(sigma / half)
+    previous = block
+    for _ in range(degree - 1):
+        sigma_next = 1.0 / (tau - sigma)
+        following = product(current)
+        following -= kind(center) * current
+        following *= kind(2.0 * sigma_next / half)
+        following -= kind(sigma * sigma_next) * previous
+        previous, current, sigma = current, following, sigma_next
+    return current
+
+
+def _against(known: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Remove the deflated directions (twice: once leaves rounding of the size of the block)."""
+    for _ in range(2):
+        block = block - known @ (known.T @ block)
+    return block
+
+
+def _orthonormal(block: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Orthonormalise the columns; QR, since filtered columns are close to dependent."""
+    block = block / np.linalg.norm(block, axis=0)
+    basis, _ = np.linalg.qr(block)
+    return _against(known, basis) if known.shape[1] else basis
+
+
+def _rayleigh_ritz(
+    product: Product, basis: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    image = product(basis)
+    small = (basis.T @ image).astype(np.float64)
+    values, rotation = np.linalg.eigh((small + small.T) / 2.0)
+    rotation = rotation.astype(basis.dtype)
+    return values, basis @ rotation, image @ rotation
+
+
+def _report(progress: ProgressCallback, start: float, now: float) -> None:
+    total = max(np.log10(max(start, 10.0)), 1.0)
+    progress("eigenvectors", float(np.clip(total - np.log10(max(now, 1.0)), 0.0, total)), total)
