@@ -6,6 +6,7 @@ import gzip
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,7 +89,8 @@ def test_lists_of_texts_and_the_callers_vectoriser():
     assert source.texts == TEXTS
     assert source.shape == (4, 2)
     assert mine._fitted is None
-    assert open_rows(np.array(TEXTS)).shape[0] == 4
+    for same in (np.array(TEXTS), np.array(TEXTS, dtype=object), pd.Series(TEXTS), tuple(TEXTS)):
+        assert open_rows(same).texts == TEXTS
 
 
 def test_folder_of_texts(tmp_path):

@@ -22,7 +22,7 @@ from fiedler.data.catalogue import CATALOGUE, DatasetSpec
 from fiedler.data.download import cache_folder, fetch
 from fiedler.data.images import decode_image
 from fiedler.data.text import TextVectorizer, read_jsonl
-from fiedler.exceptions import InputError
+from fiedler.exceptions import InputError, OutputError
 from fiedler.progress import ProgressCallback, silent
 
 DATASETS: tuple[str, ...] = tuple(CATALOGUE)
@@ -121,6 +121,8 @@ def load_dataset(
     ------
     InputError
         Unknown name, a set without that split, a set that is absent, or a failed download.
+    OutputError
+        The cache cannot be written.
     """
     spec = CATALOGUE.get(name)
     if spec is None:
@@ -163,9 +165,20 @@ def _download(spec: DatasetSpec, allowed: bool, progress: ProgressCallback) -> P
             f"{spec.name} is not on this machine: no {' or '.join(spec.stored_as)} in {places}. "
             "Pass download=True to download it."
         )
-    paths = [fetch(file, cache / "raw", progress) for file in spec.files]
-    arrays = spec.convert(paths)
     target = cache / spec.stored_as[0]
+    try:
+        paths = [fetch(file, cache / "raw", progress) for file in spec.files]
+        _store(spec.convert(paths), target)
+    except OSError as error:
+        raise OutputError(
+            f"{spec.name} cannot be stored in the cache {cache} ({error}). Make room there, or "
+            "set FIEDLER_CACHE to a folder that can be written."
+        ) from error
+    return target
+
+
+def _store(arrays: dict[str, Any], target: Path) -> None:
+    """Write a converted set; of texts, their tf-idf and beside it the texts themselves."""
     texts = arrays.pop("texts", None)
     if texts is not None:
         vectorizer = TextVectorizer()
@@ -175,7 +188,6 @@ def _download(spec: DatasetSpec, allowed: bool, progress: ProgressCallback) -> P
         _write_texts(texts, _texts_path(target))
     with _replacing(target) as part, open(part, "wb") as out:
         np.savez_compressed(out, **arrays)
-    return target
 
 
 @contextmanager
