@@ -1,18 +1,11 @@
 """Rows to neighbours, affinities and Laplacians."""
 
-from fiedler.graph.affinity import (
-    KNN,
-    Affinity,
-    Epsilon,
-    FittedAffinity,
-    FromCallable,
-    Gaussian,
-    Precomputed,
-    SearchOptions,
-    check_affinity,
-    resolve_affinity,
-    symmetrized,
-)
+from fiedler.graph.affinity import resolve_affinity
+from fiedler.graph.epsilon import Epsilon
+from fiedler.graph.fitted import Affinity, FittedAffinity, SearchOptions
+from fiedler.graph.gaussian import Gaussian
+from fiedler.graph.given import FromCallable, Precomputed, check_affinity
+from fiedler.graph.knn import KNN, symmetrized
 from fiedler.graph.laplacian import Laplacian, build_laplacian
 from fiedler.graph.neighbors import NeighborGraph, NeighborIndex, nearest_neighbors
 

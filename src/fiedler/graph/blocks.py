@@ -75,9 +75,12 @@ class RowBlocks:
 def _as_float_tensor(block: Any, n_features: int) -> torch.Tensor:
     if sp.issparse(block):
         block = block.toarray()
-    if not isinstance(block, torch.Tensor):
-        block = torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32))
-    return block.detach().to("cpu", torch.float32).reshape(-1, n_features)
+    tensor: torch.Tensor = (
+        block
+        if isinstance(block, torch.Tensor)
+        else torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32))
+    )
+    return tensor.detach().to("cpu", torch.float32).reshape(-1, n_features)
 
 
 def block_size(n_columns: int, budget_bytes: int = 64 << 20, itemsize: int = 4) -> int:

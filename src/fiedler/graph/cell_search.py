@@ -106,7 +106,7 @@ def _coarse_centroids(
     sample = rows.take(np.sort(rng.choice(len(rows), size, replace=False))).to(device)
     centroids = sample[torch.from_numpy(rng.choice(size, n_cells, replace=False))].clone()
     for _ in range(_LLOYD_STEPS):
-        cells = torch.cat([nearest_cells(b, centroids, 1)[:, 0] for b in sample.split(8192)])
+        cells = torch.cat([nearest_cells(b, centroids, 1)[:, 0] for b in torch.split(sample, 8192)])
         counts = torch.bincount(cells, minlength=n_cells)[:, None]
         sums = torch.zeros_like(centroids).index_add_(0, cells, sample)
         centroids = torch.where(counts > 0, sums / counts.clamp(min=1), centroids)
@@ -210,7 +210,8 @@ def search_cells(
 def _scan_cells(index: CellIndex, block: torch.Tensor, kept: int, n_probes: int) -> torch.Tensor:
     """Return stored positions of the ``kept`` best candidates of each query, shape (m, kept)."""
     m, device = len(block), block.device
-    probes = torch.cat([nearest_cells(b, index.centroids, n_probes) for b in block.split(8192)])
+    parts = torch.split(block, 8192)
+    probes = torch.cat([nearest_cells(b, index.centroids, n_probes) for b in parts])
     flat = probes.reshape(-1)
     by_cell = flat.argsort(stable=True)
     stops = torch.bincount(flat, minlength=len(index.sizes)).cumsum(0).tolist()
@@ -218,7 +219,7 @@ def _scan_cells(index: CellIndex, block: torch.Tensor, kept: int, n_probes: int)
     found = torch.full((m * n_probes, kept), -1, dtype=torch.int32, device=device)
     block = block.to(index.scanned.dtype)
     begin = 0
-    for cell, (first, size, stop) in enumerate(zip(index.starts, index.sizes, stops, strict=True)):
+    for first, size, stop in zip(index.starts, index.sizes, stops, strict=True):
         slots, begin = by_cell[begin:stop], stop
         if len(slots) == 0 or size == 0:
             continue

@@ -1,19 +1,74 @@
-"""The epsilon-neighbourhood graph and the minimal spanning tree that sets its scale."""
+"""The epsilon-neighbourhood affinity, and the minimal spanning tree that sets its scale."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from fiedler.exceptions import NotEnoughMemoryError
+from fiedler.exceptions import InputError, NotEnoughMemoryError
 from fiedler.graph.blocks import RowBlocks, block_size
 from fiedler.graph.exact_search import exact_search
-from fiedler.graph.neighbors import NeighborGraph
+from fiedler.graph.fitted import FittedAffinity, SearchOptions, nearest_with
+from fiedler.graph.neighbors import NeighborGraph, NeighborIndex
 
 _PRIM_ROWS = 3000
 _MAX_EDGES = 200_000_000
+
+
+@dataclass(frozen=True)
+class Epsilon:
+    """All pairs closer than ``scale`` times the longest edge of the minimal spanning tree.
+
+    Parameters
+    ----------
+    scale : float
+        Radius in units of that edge: at 1 the graph is just connected.
+    """
+
+    scale: float = 1.0
+
+    def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
+        """Find the spanning tree's longest edge, then all pairs within the radius."""
+        if not self.scale > 0:
+            raise InputError(f"Epsilon needs a positive scale, got {self.scale!r}.")
+        index = options.index(rows, min(10, int(rows.shape[0]) - 1), "euclidean")
+        graph = index.graph(options.progress)
+        radius = self.scale * bottleneck_edge(index.blocks, graph)
+        # The edge itself must be inside: its length was computed in another order of operations.
+        radius *= 1.0 + 1e-6
+        matrix = radius_graph(index.blocks, index.blocks, radius, drop_self=True)
+        return self._fitted(matrix, index, {"radius": np.array([radius])}, graph)
+
+    def restore(
+        self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
+    ) -> FittedAffinity:
+        """Rebuild the search index; the radius comes from ``state``."""
+        index = options.index(rows, min(10, int(rows.shape[0]) - 1), "euclidean")
+        return self._fitted(sp.csr_matrix((0, 0)), index, state, None)
+
+    def _fitted(
+        self,
+        matrix: sp.csr_matrix,
+        index: NeighborIndex,
+        state: dict[str, np.ndarray],
+        graph: NeighborGraph | None,
+    ) -> FittedAffinity:
+        nearest = nearest_with(index)
+
+        def cross(new: Any) -> sp.csr_matrix:
+            queries = RowBlocks(new, shift=index.blocks.shift)
+            found = radius_graph(index.blocks, queries, float(state["radius"][0])).tolil()
+            alone = np.flatnonzero(found.getnnz(axis=1) == 0)
+            if len(alone):  # outside every ball: the nearest row stands in
+                found[alone, nearest(new)[0][alone]] = 1.0
+            return found.tocsr()
+
+        return FittedAffinity(matrix, cross, nearest, state, graph)
 
 
 def bottleneck_edge(rows: RowBlocks, graph: NeighborGraph) -> float:
@@ -35,14 +90,12 @@ def bottleneck_edge(rows: RowBlocks, graph: NeighborGraph) -> float:
         ),
         shape=(n, n),
     )
-    longest = 0.0
     while True:
         n_components, labels = connected_components(edges, directed=False)
         if n_components == 1:
             break
         edges = edges + _joining_edges(rows, labels)
-    longest = float(minimum_spanning_tree(edges).data.max())
-    return longest
+    return float(minimum_spanning_tree(edges).data.max())
 
 
 def _prim(points: torch.Tensor) -> float:

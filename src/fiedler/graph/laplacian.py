@@ -68,14 +68,16 @@ class Laplacian:
         weight = np.where(weight > 0, weight, 1.0)  # an isolated row is a component of its own
         rows = np.flatnonzero(self.components < count)
         basis[rows, self.components[rows]] = weight[rows]
-        return basis / np.linalg.norm(basis, axis=0)
+        unit: np.ndarray = basis / np.linalg.norm(basis, axis=0)
+        return unit
 
     def eigenvectors(self, symmetric: np.ndarray) -> np.ndarray:
         """Turn eigenvectors of the symmetric operator into those of this Laplacian, unit norm."""
         if self.kind != "rw":
             return symmetric
-        vectors = symmetric * inverse_root(self.degrees)[:, None]
-        return vectors / np.linalg.norm(vectors, axis=0)
+        vectors: np.ndarray = symmetric * inverse_root(self.degrees)[:, None]
+        vectors /= np.linalg.norm(vectors, axis=0)
+        return vectors
 
 
 def inverse_root(degrees: np.ndarray) -> np.ndarray:
@@ -130,7 +132,8 @@ def ordered_components(affinity: sp.csr_matrix | np.ndarray | AffinityMatrix) ->
     order = np.argsort(-np.bincount(labels), kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return rank[labels]
+    components: np.ndarray = rank[labels]
+    return components
 
 
 def _laplacian_matrix(

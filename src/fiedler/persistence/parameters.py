@@ -16,9 +16,15 @@ MAX_DEPTH = 32
 
 # Found by name at run time, so that files of other models can be read without these modules.
 PARAMETER_CLASSES = {
+    "Block": "fiedler.spectrum:Block",
+    "Dense": "fiedler.spectrum:Dense",
     "Epsilon": "fiedler.graph:Epsilon",
     "Gaussian": "fiedler.graph:Gaussian",
     "KNN": "fiedler.graph:KNN",
+    "Lanczos": "fiedler.spectrum:Lanczos",
+    "MiniBatch": "fiedler.spectrum:MiniBatch",
+    "Nystrom": "fiedler.spectrum:Nystrom",
+    "Precomputed": "fiedler.graph:Precomputed",
 }
 _TAG = "__fiedler__"
 
@@ -29,8 +35,8 @@ def encode_params(params: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     params : mapping of str to value
-        None, bool, int, float (infinite and NaN too), str, numpy scalars, the affinity classes of
-        `fiedler.graph`, and lists, tuples and dicts (with str keys) of these.
+        None, bool, int, float (infinite and NaN too), str, numpy scalars, the affinities and
+        solvers in `PARAMETER_CLASSES`, and lists, tuples and dicts (with str keys) of these.
 
     Returns
     -------

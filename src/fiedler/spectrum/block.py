@@ -156,15 +156,14 @@ def _filter(
 
 def _against(known: np.ndarray, block: np.ndarray) -> np.ndarray:
     """Remove the deflated directions (twice: once leaves rounding of the size of the block)."""
-    for _ in range(2):
-        block = block - known @ (known.T @ block)
-    return block
+    clean: np.ndarray = block - known @ (known.T @ block)
+    clean -= known @ (known.T @ clean)
+    return clean
 
 
 def _orthonormal(block: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Orthonormalise the columns; QR, since filtered columns are close to dependent."""
-    block = block / np.linalg.norm(block, axis=0)
-    basis, _ = np.linalg.qr(block)
+    basis: np.ndarray = np.linalg.qr(block / np.linalg.norm(block, axis=0))[0]
     return _against(known, basis) if known.shape[1] else basis
 
 

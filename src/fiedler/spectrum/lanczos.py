@@ -71,7 +71,8 @@ def _lifted_eigsh(
 
     def lifted(vector: np.ndarray) -> np.ndarray:
         column = vector.reshape(n, -1)
-        return product(column) + 2.0 * upper * (known @ (known.T @ column))
+        image: np.ndarray = product(column) + 2.0 * upper * (known @ (known.T @ column))
+        return image
 
     operator = LinearOperator((n, n), matvec=lifted, matmat=lifted, dtype=np.float64)
     start = rng.standard_normal(n)

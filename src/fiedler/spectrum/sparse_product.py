@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -42,7 +43,7 @@ def _bands(matrix: sp.csr_matrix, count: int) -> list[tuple[int, sp.csr_matrix]]
     cuts = np.searchsorted(pointers, np.linspace(0, matrix.nnz, count + 1))
     cuts[0], cuts[-1] = 0, matrix.shape[0]
     bands = []
-    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, stop in pairwise(cuts):
         if stop > start:
             entries = slice(pointers[start], pointers[stop])
             parts = (

@@ -1,0 +1,94 @@
+"""The Gaussian affinity of all pairs: formed for few rows, an operator for many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from fiedler.exceptions import InputError
+from fiedler.graph.blocks import RowBlocks
+from fiedler.graph.fitted import FittedAffinity, SearchOptions, check_choice, nearest_with
+from fiedler.graph.kernel import KernelOperator, median_sigma
+from fiedler.graph.neighbors import NeighborGraph, NeighborIndex
+
+# Up to this many rows a full affinity is formed: 4,000 squared in float64 is 128 MB.
+_FORMED_ROWS = 4000
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Full Gaussian affinity of all pairs, formed only for few rows.
+
+    Parameters
+    ----------
+    sigma : float or {"median", "self-tuning"}
+        Width in the units of the rows; ``"median"``: the median distance to the
+        ``scale_neighbor``-th neighbour; ``"self-tuning"``: ``exp(-d^2 / (s_i s_j))`` with each
+        row's own distance (Zelnik-Manor & Perona 2004).
+    scale_neighbor : int
+        Neighbour whose distance is the scale.
+    """
+
+    sigma: float | Literal["median", "self-tuning"] = "median"
+    scale_neighbor: int = 7
+
+    def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
+        """Choose the scales from the data and set up the kernel."""
+        n = int(rows.shape[0])
+        k = min(self.scale_neighbor, n - 1)
+        index = options.index(rows, k, "euclidean")
+        graph = index.graph(options.progress)
+        scales = self._scales(graph.distances[:, k - 1].astype(float))
+        kernel = self._kernel(index, scales, options.device)
+        matrix = kernel.block(np.arange(n), np.arange(n)) if n <= _FORMED_ROWS else kernel
+        if isinstance(matrix, np.ndarray):
+            matrix = (matrix.astype(np.float64) + matrix.T) / 2
+        return self._fitted(matrix, kernel, index, scales, k, graph)
+
+    def restore(
+        self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
+    ) -> FittedAffinity:
+        """Rebuild the kernel; the scales come from ``state``."""
+        k = min(self.scale_neighbor, int(rows.shape[0]) - 1)
+        index = options.index(rows, k, "euclidean")
+        kernel = self._kernel(index, state["scales"], options.device)
+        return self._fitted(sp.csr_matrix((0, 0)), kernel, index, state["scales"], k, None)
+
+    def _scales(self, kth: np.ndarray) -> np.ndarray:
+        """Return s with ``W_ij = exp(-d^2 / (s_i s_j))`` for every choice of sigma."""
+        if isinstance(self.sigma, str):
+            check_choice("sigma", self.sigma, ("median", "self-tuning"))
+            sigma = median_sigma(kth)
+            if self.sigma == "self-tuning":
+                return np.where(kth > 0, kth, sigma)
+        else:
+            sigma = float(self.sigma)
+            if not sigma > 0:
+                raise InputError(f"Gaussian needs a positive sigma, got {self.sigma!r}.")
+        return np.full(len(kth), np.sqrt(2.0) * sigma)
+
+    def _kernel(self, index: NeighborIndex, scales: np.ndarray, device: str) -> KernelOperator:
+        dense = index.blocks.take(slice(None)).numpy()
+        return KernelOperator(dense, scales=scales, device=device)
+
+    def _fitted(
+        self,
+        matrix: Any,
+        kernel: KernelOperator,
+        index: NeighborIndex,
+        scales: np.ndarray,
+        k: int,
+        graph: NeighborGraph | None,
+    ) -> FittedAffinity:
+        def cross(new: Any) -> np.ndarray:
+            queries = RowBlocks(new, shift=index.blocks.shift)
+            own = np.full(len(queries), scales[0])
+            if self.sigma == "self-tuning":
+                indices, distances = index.query(new, k)
+                own = np.where(distances[:, -1] > 0, distances[:, -1], scales[indices[:, 0]])
+            return kernel.cross(queries.take(slice(None)).numpy(), scales=own)
+
+        return FittedAffinity(matrix, cross, nearest_with(index), {"scales": scales}, graph)

@@ -1,0 +1,93 @@
+"""Affinities that the caller brings: a matrix, or a function that computes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from fiedler.exceptions import InputError
+from fiedler.graph.fitted import FittedAffinity, SearchOptions
+
+
+@dataclass(frozen=True)
+class Precomputed:
+    """The rows *are* the affinity: an (n, n) matrix, sparse or dense; new rows are (m, n)."""
+
+    def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
+        """Check and take the matrix."""
+        return FittedAffinity(check_affinity(rows), _check_cross, None, {})
+
+    def restore(
+        self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
+    ) -> FittedAffinity:
+        """Nothing to rebuild."""
+        return FittedAffinity(sp.csr_matrix((0, 0)), _check_cross, None, {})
+
+
+@dataclass(frozen=True)
+class FromCallable:
+    """Affinity computed by a function ``f(A, B) -> (len(A), len(B))``, dense or sparse."""
+
+    function: Callable[[Any, Any], Any]
+
+    def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
+        """Call ``f(rows, rows)`` and check the result."""
+        return FittedAffinity(
+            check_affinity(self.function(rows, rows)), self._cross(rows), None, {}
+        )
+
+    def restore(
+        self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
+    ) -> FittedAffinity:
+        """Relate new rows by the same function."""
+        return FittedAffinity(sp.csr_matrix((0, 0)), self._cross(rows), None, {})
+
+    def _cross(self, rows: Any) -> Callable[[Any], sp.csr_matrix | np.ndarray]:
+        return lambda new: _check_cross(self.function(new, rows))
+
+
+def check_affinity(matrix: Any) -> sp.csr_matrix | np.ndarray:
+    """Return a given affinity as float64 after checking that it is one.
+
+    Raises
+    ------
+    InputError
+        If it is not square, not finite, negative somewhere, or not symmetric.
+    """
+    shape = getattr(matrix, "shape", None)
+    if shape is None or len(shape) != 2 or shape[0] != shape[1]:
+        raise InputError(
+            f"a precomputed affinity must be a square matrix of shape (n, n), got shape {shape}. "
+            "To cluster feature rows choose another affinity, such as 'knn'."
+        )
+    checked = _check_cross(matrix)
+    difference = abs(checked - checked.T)
+    worst = float(difference.max())
+    largest = float(abs(checked).max())
+    if worst > 1e-8 * max(largest, 1e-300):
+        raise InputError(
+            f"a precomputed affinity must be symmetric; entries differ from their mirror by up to "
+            f"{worst:.3g}. Pass (W + W.T) / 2 if that is what you mean."
+        )
+    return checked
+
+
+def _check_cross(matrix: Any) -> sp.csr_matrix | np.ndarray:
+    """Return affinities as float64, refusing values that are not finite or negative."""
+    if sp.issparse(matrix):
+        matrix = sp.csr_matrix(matrix, dtype=np.float64)
+        values = matrix.data
+    else:
+        matrix = values = np.asarray(matrix, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("an affinity holds NaN or infinite entries; replace them first.")
+    if values.size and values.min() < 0:
+        raise InputError(
+            f"an affinity must not be negative, its smallest entry is {values.min():.6g}. "
+            "Distances or correlations must be turned into similarities first."
+        )
+    return matrix

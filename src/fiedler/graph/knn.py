@@ -1,0 +1,112 @@
+"""The nearest-neighbour affinity: binary, Gaussian or self-tuning weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from fiedler.graph.blocks import Metric
+from fiedler.graph.fitted import FittedAffinity, SearchOptions, check_choice, nearest_with
+from fiedler.graph.kernel import median_sigma
+from fiedler.graph.neighbors import NeighborGraph, NeighborIndex
+
+Weights = Literal["binary", "gaussian", "self-tuning"]
+
+
+@dataclass(frozen=True)
+class KNN:
+    """k-nearest-neighbour affinity, ``W = (A + A^T) / 2``.
+
+    Parameters
+    ----------
+    n_neighbors : int or None
+        Neighbours of each row, itself not counted; None takes 10, and fewer for fewer than 11 rows.
+    weights : {"binary", "gaussian", "self-tuning"}
+        ``A_ij`` of a neighbour: 1; ``exp(-d^2 / (2 sigma^2))`` with ``sigma`` the median distance
+        to the ``scale_neighbor``-th neighbour; or ``exp(-d^2 / (s_i s_j))`` with each row's own
+        distance (Zelnik-Manor & Perona 2004).
+    metric : {"euclidean", "cosine"}
+        Distance.
+    scale_neighbor : int
+        Neighbour whose distance is the scale (7 in Zelnik-Manor & Perona).
+    """
+
+    n_neighbors: int | None = None
+    weights: Weights = "binary"
+    metric: Metric = "euclidean"
+    scale_neighbor: int = 7
+
+    def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
+        """Search the neighbours and weigh them."""
+        check_choice("weights", self.weights, ("binary", "gaussian", "self-tuning"))
+        k = min(10, int(rows.shape[0]) - 1) if self.n_neighbors is None else self.n_neighbors
+        index = options.index(rows, k, self.metric)
+        graph = index.graph(options.progress)
+        scales = self._scales(graph)
+        weights = _weigh(graph.distances, scales, scales[graph.indices])
+        matrix = symmetrized(_to_csr(graph.indices, weights, len(graph.indices)))
+        state = {"scales": scales, "k": np.int64(k).reshape(1)}
+        return self._fitted(matrix, index, state, graph)
+
+    def restore(
+        self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
+    ) -> FittedAffinity:
+        """Rebuild the search index; the scales come from ``state``."""
+        index = options.index(rows, int(state["k"][0]), self.metric)
+        return self._fitted(sp.csr_matrix((0, 0)), index, state, None)
+
+    def _scales(self, graph: NeighborGraph) -> np.ndarray:
+        """Return one positive scale per row (infinity where all neighbours weigh 1)."""
+        n = len(graph.distances)
+        if self.weights == "binary":
+            return np.full(n, np.inf)
+        kth = graph.distances[:, min(self.scale_neighbor, graph.n_neighbors) - 1].astype(float)
+        sigma = median_sigma(kth)
+        if self.weights == "gaussian":
+            return np.full(n, np.sqrt(2.0) * sigma)
+        return np.where(kth > 0, kth, sigma)
+
+    def _fitted(
+        self,
+        matrix: sp.csr_matrix,
+        index: NeighborIndex,
+        state: dict[str, np.ndarray],
+        graph: NeighborGraph | None,
+    ) -> FittedAffinity:
+        scales, k = state["scales"], int(state["k"][0])
+
+        def cross(new: Any) -> sp.csr_matrix:
+            indices, distances = index.query(new, k)
+            own = distances[:, min(self.scale_neighbor, k) - 1].astype(float)
+            own = np.where(own > 0, own, scales[indices[:, 0]])
+            own = own if self.weights == "self-tuning" else np.full(len(own), scales[0])
+            return _to_csr(indices, _weigh(distances, own, scales[indices]), len(scales))
+
+        return FittedAffinity(matrix, cross, nearest_with(index), state, graph)
+
+
+def symmetrized(directed: sp.csr_matrix) -> sp.csr_matrix:
+    """Return ``(A + A^T) / 2``."""
+    total = (directed + directed.T).tocsr()
+    total.data *= 0.5
+    return total
+
+
+def _to_csr(indices: np.ndarray, weights: np.ndarray, n_columns: int) -> sp.csr_matrix:
+    m, k = indices.shape
+    narrow = indices.astype(np.int32 if max(n_columns, m * k) < 2**31 else np.int64)
+    pointers = np.arange(0, m * k + 1, k, dtype=narrow.dtype)
+    matrix = sp.csr_matrix((weights.ravel(), narrow.ravel(), pointers), shape=(m, n_columns))
+    matrix.sort_indices()
+    return matrix
+
+
+def _weigh(distances: np.ndarray, own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return ``exp(-d^2 / (s_i s_j))``; infinite scales give ones."""
+    squared = distances.astype(np.float64) ** 2
+    # exp underflow would cut an edge that the search found; the smallest weight keeps it.
+    weights: np.ndarray = np.maximum(np.exp(-squared / (own[:, None] * others)), 1e-12)
+    return weights
