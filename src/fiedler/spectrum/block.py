@@ -142,7 +142,7 @@ def _filter(
     kind = block.dtype.type
     sigma = half / (low - center)
     tau = 2.0 / sigma
-    current = (product(block) - kind(center) * block) * kind(sigma / half)
+    current: np.ndarray = (product(block) - kind(center) * block) * kind(sigma / half)
     previous = block
     for _ in range(degree - 1):
         sigma_next = 1.0 / (tau - sigma)
