@@ -128,7 +128,8 @@ def ordered_components(affinity: sp.csr_matrix | np.ndarray | AffinityMatrix) ->
     """
     if not isinstance(affinity, (np.ndarray, sp.csr_matrix)):
         return np.zeros(affinity.shape[0], dtype=np.int64)
-    _, labels = connected_components(sp.csr_matrix(affinity), directed=False)
+    edges = affinity > 0  # stored zeros are no edges
+    _, labels = connected_components(sp.csr_matrix(edges), directed=False)
     order = np.argsort(-np.bincount(labels), kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))

@@ -20,6 +20,9 @@ Product = Callable[[np.ndarray], np.ndarray]
 _FLOAT32_RESIDUAL = 2e-6
 _FLOAT64_RESIDUAL = 1e-13
 _MIN_DEGREE, _MAX_DEGREE = 8, 200
+# The filter may magnify the pair at 0 over the block's end by this share of 1/eps. Beyond that the
+# rounding of one column, magnified, would drown another one: the block would lose its rank.
+_MAGNIFIED_ROUNDING = 0.1
 
 
 @dataclass(frozen=True)
@@ -93,18 +96,21 @@ def block_eigenpairs(
             values, block, image = _rayleigh_ritz(product, block)
             used += degree + 1
             residuals = np.linalg.norm(image - block * values.astype(precision), axis=0)[:k]
-            wanted = tol * _gap(values, k, room)
+            wanted = tol * _gap(values, k)
             excess = float(residuals.max() / wanted) if wanted > 0 else np.inf
             worst_at_start = worst_at_start or excess
             _report(progress, worst_at_start, excess)
             done = excess <= 1.0
             stalled = stalled + 1 if residuals.max() > 0.5 * best else 0
             best = min(best, float(residuals.max()))
-            at_floor = residuals.max() <= floor or (stalled >= 4 and best <= 10 * floor)
+            rounding = residuals.max() <= floor or (stalled >= 4 and best <= 10 * floor)
+            at_floor = rounding or width == room  # nothing is left to be filtered out
             if done or at_floor or used >= max_products:
                 break
-            low, cut = float(values[0]), float(values[-1])
-            degree = _degree(values, k, upper_bound, max_products - used)
+            cut = min(float(values[-1]), 0.99 * upper_bound)
+            low = min(float(values[0]), cut)
+            degree = _degree(float(values[k - 1]), cut, upper_bound, float(np.finfo(precision).eps))
+            degree = max(1, min(degree, max_products - used))
         if done or used >= max_products:
             break
     return BlockResult(
@@ -116,19 +122,23 @@ def block_eigenpairs(
     )
 
 
-def _gap(values: np.ndarray, k: int, room: int) -> float:
+def _gap(values: np.ndarray, k: int) -> float:
     """Distance from the k-th eigenvalue to the next, never less than a thousandth of the latter."""
     if len(values) == k:  # the whole space: no other eigenvalue to mix with
-        return max(float(values[-1]), 1e-3) if room == k else 1e-3 * float(values[-1])
+        return float(values[-1])
     return max(float(values[k] - values[k - 1]), 1e-3 * float(values[k]))
 
 
-def _degree(values: np.ndarray, k: int, upper: float, left: int) -> int:
-    """Degree at which the filter favours the k-th pair over the block's end by 10^3."""
-    cut = float(values[-1])
-    ratio = 1.0 + 2.0 * max(cut - float(values[k - 1]), 1e-9 * upper) / max(upper - cut, 1e-300)
-    degree = int(np.ceil(np.arccosh(2e3) / np.arccosh(ratio)))
-    return max(1, min(max(degree, _MIN_DEGREE), _MAX_DEGREE, left))
+def _degree(wanted: float, cut: float, upper: float, eps: float) -> int:
+    """Degree at which the filter favours the k-th pair over the block's end by 10^3.
+
+    Less where the pair at 0, deflated or not, would be magnified out of all proportion.
+    """
+    width = upper - cut
+    favoured = np.arccosh(1.0 + 2.0 * max(cut - wanted, 1e-9 * upper) / width)
+    magnified = np.arccosh(1.0 + 2.0 * cut / width)
+    degree = max(int(np.ceil(np.arccosh(2e3) / favoured)), _MIN_DEGREE)
+    return min(degree, int(np.arccosh(_MAGNIFIED_ROUNDING / eps) / magnified), _MAX_DEGREE)
 
 
 def _filter(

@@ -190,8 +190,13 @@ def _reduced_variance(
     rng: np.random.Generator,
     progress: ProgressCallback,
 ) -> tuple[_Ritz, int]:
-    """Epochs that each begin at an anchor: the best of this and the last anchor's subspace."""
-    ritz = _rayleigh_ritz(Y, operator.product(Y), Y.shape[1])
+    """Epochs that each begin at an anchor: the best of the last two epochs' subspaces.
+
+    Only products fresh from ``operator.product`` enter the next anchor. Handing on those of the
+    anchor itself would multiply their rounding from epoch to epoch.
+    """
+    product = operator.product(Y)
+    ritz = _rayleigh_ritz(Y, product, Y.shape[1])
     norm = operator.squared_norm(rng.choice(operator.n, size=batch, replace=False))
     for epoch in range(n_epochs):
         if _leading(operator, ritz, n_components)[3] <= tol:
@@ -199,9 +204,11 @@ def _reduced_variance(
         # A longer step would let the noise outgrow what an epoch gains: over its n / b steps the
         # squared error is multiplied by about exp(step^2 |M|^2 n / b^2).
         squared = max(norm, float(np.sum(ritz.values**2)), _MIN_SQUARE)
+        last, last_product = Y, product
         Y = _epoch(operator, ritz, batch, batch / math.sqrt(operator.n * squared), rng)
-        basis, product = _joined(Y, operator.product(Y), ritz, operator.rounding)
-        ritz = _rayleigh_ritz(basis, product, Y.shape[1])
+        product = operator.product(Y)
+        joined = _joined(Y, product, last, last_product, operator.rounding)
+        ritz = _rayleigh_ritz(*joined, Y.shape[1])
         progress("eigenvectors", epoch + 1, n_epochs)
     return ritz, n_epochs
 
@@ -261,19 +268,21 @@ def _rayleigh_ritz(basis: Matrix, products: Matrix, width: int) -> _Ritz:
     return _Ritz(values, basis @ turn, products @ turn)
 
 
-def _joined(Y: Matrix, product: Matrix, anchor: _Ritz, rounding: float) -> tuple[Matrix, Matrix]:
-    """Orthonormal basis of the span of ``Y`` and the last anchor, and its exact product with M.
+def _joined(
+    Y: Matrix, product: Matrix, last: Matrix, last_product: Matrix, rounding: float
+) -> tuple[Matrix, Matrix]:
+    """Orthonormal basis of the span of ``Y`` and of the epoch before, and its product with M.
 
-    Directions in which the anchor hardly differs from ``Y`` are left out: scaled to unit length,
-    they would magnify the rounding of the products.
+    Directions in which ``last`` hardly differs from ``Y`` are left out: scaled to unit length, they
+    would magnify the rounding of the products, by more than ``rounding^(-1/6)``.
     """
-    overlap = Y.T @ anchor.vectors
-    extra = anchor.vectors - Y @ overlap
+    overlap = Y.T @ last
+    extra = last - Y @ overlap
     squares, turn = np.linalg.eigh(extra.T @ extra)
-    keep = squares > math.sqrt(rounding)
+    keep = squares > rounding ** (1 / 3)
     whiten = turn[:, keep] / np.sqrt(squares[keep])
     basis = np.hstack((Y, extra @ whiten))
-    return basis, np.hstack((product, (anchor.products - product @ overlap) @ whiten))
+    return basis, np.hstack((product, (last_product - product @ overlap) @ whiten))
 
 
 def _leading(

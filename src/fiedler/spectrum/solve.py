@@ -123,6 +123,8 @@ def smallest_eigenpairs(
     n = affinity.shape[0]
     if not 1 <= k <= n:
         raise InputError(f"the number of eigenvectors must be between 1 and n = {n}, got {k}.")
+    if sp.issparse(affinity):
+        affinity = sp.csr_matrix(affinity)
     operator = build_laplacian(affinity, laplacian)
     chosen = resolve_solver(solver, operator, k)
     request = SolverRequest(affinity, operator, k, random_state, progress)
