@@ -354,6 +354,28 @@ def test_minibatch_takes_operators_sparse_matrices_and_the_random_walk(digits: n
         np.testing.assert_allclose(vectors, fix_signs(walk), atol=1e-4)
 
 
+def test_minibatch_reports_true_residuals_of_many_vectors_in_float32(digits: np.ndarray) -> None:
+    X = digits.astype(np.float32)
+    dense = gaussian(digits, 18.0)
+    for seed in range(2):
+        values, vectors, extras = minibatch_eigenpairs(
+            KernelOperator(X, sigma=18.0), 40, random_state=seed
+        )
+        assert extras["subspace_bound"] <= 1e-3
+        assert sine(vectors, dense_eigenpairs(dense, 40)[1]) <= 1e-3
+        root = np.sqrt(dense.sum(axis=1))[:, None]
+        errors = dense @ (vectors / root) / root - vectors * (1 - values)
+        np.testing.assert_allclose(extras["residuals"], np.linalg.norm(errors, axis=0), atol=1e-6)
+
+
+def test_minibatch_stops_at_the_rounding_of_float32(digits: np.ndarray) -> None:
+    W = KernelOperator(digits[:200].astype(np.float32), sigma=18.0)
+    with pytest.warns(ConvergenceWarning, match="float64 rows"):
+        extras = minibatch_eigenpairs(W, 5, tol=1e-12, random_state=0)[2]
+    assert extras["n_epochs"] < 50
+    assert extras["residuals"].max() < 1e-6
+
+
 def test_minibatch_reports_progress_and_can_be_stopped() -> None:
     W = gaussian(blobs(200))
     calls: list[tuple[str, float, float]] = []

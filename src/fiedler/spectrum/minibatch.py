@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _OVERSAMPLING = 10
 # Ritz values closer than this are one eigenvalue to the stopping rule; M has eigenvalues up to 1.
 _MIN_GAP = 1e-6
+# A residual of so many units of rounding is not going to fall further.
+_ROUNDINGS = 2
 # Squared lengths below this are rounding: a step scaled by their inverse would be noise.
 _MIN_SQUARE = 1e-10
 
@@ -57,11 +59,13 @@ def minibatch_eigenpairs(
     """Approximate the smallest eigenpairs of a normalised Laplacian from batches of columns.
 
     An epoch draws ``n / batch_size`` batches, as many columns as the affinity has. With variance
-    reduction it begins with one exact product, from which residual and gap are known, and the
-    iteration stops when ``residual / gap <= tol``: a bound on the sine of the largest angle to the
-    true eigenvectors (Davis & Kahan). Without it, all ``n_epochs`` are run with the step
-    ``1 / sqrt(sum of squared gradient norms)`` (AdaGrad, as in the paper). Either way the
-    eigenpairs are the Rayleigh-Ritz pairs of the last exact product.
+    reduction it begins with one exact product, from which the residual ``r_i`` of each eigenvector
+    and its gap ``g_i`` to the first eigenvalue not asked for are known, and the iteration stops
+    when ``sqrt(sum (r_i / g_i)^2) <= tol``: a bound on the sine of the largest angle to the true
+    eigenvectors (Davis & Kahan 1970; the gap is that of the current estimates). It also stops where
+    the residuals have come down to the rounding of the affinity's type. Without variance reduction
+    all ``n_epochs`` are run with the step ``1 / sqrt(sum of squared gradient norms)`` (AdaGrad, as
+    in the paper). Either way the eigenpairs are the Rayleigh-Ritz pairs of exact products.
 
     Parameters
     ----------
@@ -92,7 +96,7 @@ def minibatch_eigenpairs(
         :func:`fiedler.spectrum.signs.fix_signs`.
     extras : dict
         ``residuals`` (n_components,) norms ``|M u - (1 - value) u|`` of the symmetric form;
-        ``subspace_bound`` their joint norm over the gap; ``n_epochs`` run; ``degrees`` (n,).
+        ``subspace_bound`` the bound above; ``n_epochs`` run; ``degrees`` (n,).
 
     Raises
     ------
@@ -199,7 +203,8 @@ def _reduced_variance(
     ritz = _rayleigh_ritz(Y, product, Y.shape[1])
     norm = operator.squared_norm(rng.choice(operator.n, size=batch, replace=False))
     for epoch in range(n_epochs):
-        if _leading(operator, ritz, n_components)[3] <= tol:
+        _, _, residuals, bound = _leading(operator, ritz, n_components)
+        if bound <= tol or residuals.max() <= _ROUNDINGS * operator.rounding:
             return ritz, epoch
         # A longer step would let the noise outgrow what an epoch gains: over its n / b steps the
         # squared error is multiplied by about exp(step^2 |M|^2 n / b^2).
@@ -224,11 +229,10 @@ def _epoch(
     Y = anchor.vectors
     for _ in range(math.ceil(operator.n / batch)):
         sample = rng.choice(operator.n, size=batch, replace=False)
-        # The anchor turned towards Y, so that the difference shows convergence and not rotation.
-        left, _, right = np.linalg.svd(anchor.vectors.T @ Y)
-        rotation = left @ right
-        difference = Y - anchor.vectors @ rotation
-        gradient = operator.batch_product(sample, difference) + anchor.products @ rotation
+        # Unbiased for any overlap; the projection on the anchor leaves the least to estimate.
+        overlap = anchor.vectors.T @ Y
+        difference = Y - anchor.vectors @ overlap
+        gradient = operator.batch_product(sample, difference) + anchor.products @ overlap
         Y = operator.retract(Y + step * _tangent(Y, gradient))
     return Y
 
@@ -295,8 +299,8 @@ def _leading(
     residuals = np.concatenate(([0.0], np.linalg.norm(errors, axis=0)))
     values = np.concatenate(([1.0], ritz.values[:others]))
     following = ritz.values[others] if len(ritz.values) > others else -1.0
-    gap = max(float(values[-1] - following), _MIN_GAP)
-    return values, vectors, residuals, float(np.linalg.norm(errors)) / gap
+    gaps = np.maximum(values - following, _MIN_GAP)
+    return values, vectors, residuals, float(np.linalg.norm(residuals / gaps))
 
 
 def _check_parameters(
@@ -317,7 +321,9 @@ def _check_parameters(
 
 
 def _warn_not_converged(bound: float, tol: float, epochs: int, reduced: bool) -> None:
-    remedy = "more epochs, or solver='lanczos'" if reduced else "variance_reduction=True"
+    remedy = (
+        "more epochs, float64 rows, or solver='lanczos'" if reduced else "variance_reduction=True"
+    )
     warnings.warn(
         f"Mini-batch solver: after {epochs} epochs the subspace error is bounded by {bound:.1e}, "
         f"above tol = {tol:.1e}. Use {remedy}; a gap near 0 after the last eigenvalue asked for "
