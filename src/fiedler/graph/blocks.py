@@ -19,8 +19,9 @@ class RowBlocks:
     """Rows of any storage (array, memory map, sparse matrix, image folder) as float32 blocks.
 
     Rows are flattened to vectors, shifted by a fixed vector (the mean of a sample: smaller norms,
-    so smaller rounding errors in ``|x|^2 + |y|^2 - 2xy``) and, for the cosine metric, scaled to
-    unit length instead, so that Euclidean search on the blocks is search by the metric.
+    so smaller rounding errors in ``|x|^2 + |y|^2 - 2xy``; float64 rows are shifted before they are
+    rounded) and, for the cosine metric, scaled to unit length instead, so that Euclidean search on
+    the blocks is search by the metric.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ class RowBlocks:
         Anything with ``.shape`` and row indexing. Never copied whole here.
     metric : {"euclidean", "cosine"}
         Distance that the blocks realise.
-    shift : torch.Tensor of shape (d,) or None
+    shift : torch.Tensor of shape (d,), float64, or None
         Vector taken from every row; by default the mean of up to 4,096 evenly spaced rows
         (zeros for sparse rows and for the cosine metric).
     """
@@ -46,9 +47,9 @@ class RowBlocks:
     def _default_shift(self) -> torch.Tensor:
         n, d = self.shape
         if sp.issparse(self.rows) or self.metric == "cosine":
-            return torch.zeros(d)
+            return torch.zeros(d, dtype=torch.float64)
         step = max(1, n // _SAMPLE_FOR_MEAN)
-        return _as_float_tensor(self.rows[::step], d).double().mean(0).float()
+        return _as_tensor(self.rows[::step], d).double().mean(0)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -57,10 +58,11 @@ class RowBlocks:
         """Return the selected rows, shape (m, d), float32."""
         if isinstance(selection, torch.Tensor) and not isinstance(self.rows, torch.Tensor):
             selection = selection.numpy()
-        block = _as_float_tensor(self.rows[selection], self.shape[1])
+        block = _as_tensor(self.rows[selection], self.shape[1])
         if self.metric == "cosine":
-            return torch.nn.functional.normalize(block, dim=1, eps=1e-30)
-        return block - self.shift
+            return torch.nn.functional.normalize(block.float(), dim=1, eps=1e-30)
+        shifted = torch.empty(block.shape, dtype=torch.float32)
+        return torch.sub(block, self.shift.to(block.dtype), out=shifted)
 
     def select(self, selection: np.ndarray) -> RowBlocks:
         """Return the selected rows as blocks with the same metric and shift."""
@@ -72,15 +74,19 @@ class RowBlocks:
             yield start, self.take(slice(start, min(start + size, len(self))))
 
 
-def _as_float_tensor(block: Any, n_features: int) -> torch.Tensor:
+def _as_tensor(block: Any, n_features: int) -> torch.Tensor:
+    """Return rows as float32, or as float64 where float32 might round them."""
     if sp.issparse(block):
         block = block.toarray()
+    if not isinstance(block, torch.Tensor):
+        block = np.asarray(block)
+    fits = block.dtype.itemsize <= 2 or str(block.dtype) in ("float32", "torch.float32")
     tensor: torch.Tensor = (
-        block
+        block.detach().cpu().to(torch.float32 if fits else torch.float64)
         if isinstance(block, torch.Tensor)
-        else torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32))
+        else torch.from_numpy(np.ascontiguousarray(block, np.float32 if fits else np.float64))
     )
-    return tensor.detach().to("cpu", torch.float32).reshape(-1, n_features)
+    return tensor.reshape(-1, n_features)
 
 
 def block_size(n_columns: int, budget_bytes: int = 64 << 20, itemsize: int = 4) -> int:

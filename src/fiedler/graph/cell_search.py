@@ -71,7 +71,7 @@ def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device)
     sizes = torch.bincount(cells, minlength=n_cells).cpu()
     padded = (sizes + _PAD - 1) // _PAD * _PAD
     starts = padded.cumsum(0) - padded
-    stored = RowBlocks(_gather_rows(rows, order), rows.metric, rows.shift)
+    stored = _gather_rows(rows, order)
     offsets = torch.arange(n) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
     target = starts.repeat_interleave(sizes) + offsets
     total = int(padded.sum())
@@ -89,14 +89,15 @@ def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device)
     )
 
 
-def _gather_rows(rows: RowBlocks, order: torch.Tensor) -> torch.Tensor:
-    """Copy rows in the given order: bytes stay bytes, all else becomes float32."""
-    is_bytes = rows.rows.dtype in (np.dtype(np.uint8), torch.uint8) and rows.metric == "euclidean"
+def _gather_rows(rows: RowBlocks, order: torch.Tensor) -> RowBlocks:
+    """Copy rows in the given order: bytes stay bytes, all else becomes shifted float32."""
+    is_bytes = str(rows.rows.dtype) in ("uint8", "torch.uint8") and rows.metric == "euclidean"
+    zero = torch.zeros_like(rows.shift)
+    source = RowBlocks(rows.rows, rows.metric, zero) if is_bytes else rows
     stored = torch.empty(rows.shape, dtype=torch.uint8 if is_bytes else torch.float32)
-    raw = RowBlocks(rows.rows, rows.metric, torch.zeros(rows.shape[1]))
     for start in range(0, len(order), 8192):
-        stored[start : start + 8192] = raw.take(order[start : start + 8192]).to(stored.dtype)
-    return stored
+        stored[start : start + 8192] = source.take(order[start : start + 8192]).to(stored.dtype)
+    return RowBlocks(stored, rows.metric, rows.shift if is_bytes else zero)
 
 
 def _coarse_centroids(
@@ -123,30 +124,43 @@ def nearest_cells(block: torch.Tensor, centroids: torch.Tensor, count: int) -> t
 
 @dataclass(frozen=True)
 class Calibration:
-    """Number of probes for a wanted recall, and the exact neighbours it was measured with."""
+    """Number of probes for a wanted recall, and the sample it was measured with.
+
+    Attributes
+    ----------
+    n_probes : int
+    sample : ndarray of shape (s,), int64
+        Stored positions.
+    farthest : ndarray of shape (s,), float32
+        Exact distance of each to its k-th neighbour.
+    """
 
     n_probes: int
     sample: np.ndarray
-    indices: np.ndarray
+    farthest: np.ndarray
+
+    def recall_of(self, distances: np.ndarray) -> float:
+        """Return the share of true neighbours among the ones found, at ``distances`` (n, k).
+
+        Told by distance: of equally near rows, any will do.
+        """
+        return float((distances[self.sample] <= self.farthest[:, None] * (1 + 1e-6)).mean())
 
 
 def calibrate(index: CellIndex, k: int, recall: float, rng: np.random.Generator) -> Calibration:
-    """Find the fewest probes that see the wanted share of true neighbours.
-
-    ``sample`` holds stored positions; ``indices`` their exact neighbours, as stored positions.
-    """
+    """Find the fewest probes that see the wanted share of true neighbours."""
     n = len(index.stored)
     sample = np.sort(rng.choice(n, min(n, _CALIBRATION_ROWS), replace=False))
     device = index.centroids.device
     queries = index.stored.select(sample)
-    neighbors, _ = exact_search(index.stored, queries, k, own=sample, device=device)
+    neighbors, distances = exact_search(index.stored, queries, k, own=sample, device=device)
     cell_of = np.repeat(np.arange(len(index.sizes)), index.sizes)
     ranked = nearest_cells(queries.take(slice(None)).to(device), index.centroids, len(index.sizes))
     rank = ranked.argsort(1).cpu().numpy()
     ranks = np.take_along_axis(rank, cell_of[neighbors], 1)
     seen = np.cumsum(np.bincount(ranks.ravel(), minlength=len(index.sizes))) / ranks.size
     n_probes = int(np.searchsorted(seen, recall) + 1)
-    return Calibration(min(n_probes, len(index.sizes)), sample, neighbors)
+    return Calibration(min(n_probes, len(index.sizes)), sample, distances[:, -1])
 
 
 def search_cells(

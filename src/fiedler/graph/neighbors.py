@@ -125,8 +125,7 @@ class NeighborIndex:
             own=np.arange(len(cells.stored)),
             progress=progress,
         )
-        hits = (found[calibration.sample][:, :, None] == calibration.indices[:, None, :]).any(2)
-        self.recall = float(hits.mean())
+        self.recall = calibration.recall_of(distances)
         _logger.info("%d cells probed, recall %.4f", calibration.n_probes, self.recall)
         order = cells.order.numpy()
         indices = np.empty_like(found)
