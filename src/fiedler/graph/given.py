@@ -36,9 +36,8 @@ class FromCallable:
 
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Call ``f(rows, rows)`` and check the result."""
-        return FittedAffinity(
-            check_affinity(self.function(rows, rows)), self._cross(rows), None, {}
-        )
+        matrix = check_affinity(self._call(rows, rows))
+        return FittedAffinity(matrix, self._cross(rows), None, {})
 
     def restore(
         self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
@@ -47,7 +46,17 @@ class FromCallable:
         return FittedAffinity(sp.csr_matrix((0, 0)), self._cross(rows), None, {})
 
     def _cross(self, rows: Any) -> Callable[[Any], sp.csr_matrix | np.ndarray]:
-        return lambda new: _check_cross(self.function(new, rows))
+        return lambda new: _check_cross(self._call(new, rows))
+
+    def _call(self, a: Any, b: Any) -> Any:
+        result = self.function(a, b)
+        shape, wanted = getattr(result, "shape", None), (a.shape[0], b.shape[0])
+        if shape != wanted:
+            raise InputError(
+                f"an affinity function f(A, B) must return an array or sparse matrix of shape "
+                f"{wanted}, one row for each of A and one column for each of B; got {shape}."
+            )
+        return result
 
 
 def check_affinity(matrix: Any) -> sp.csr_matrix | np.ndarray:
