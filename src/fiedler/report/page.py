@@ -30,7 +30,7 @@ MAP_POINTS = 20_000
 LAZY_THUMBNAILS = 4_000
 SHOWN_CLUSTERS = 100
 TYPICAL, DOUBTFUL = 8, 4
-SNIPPET, HOVER_SNIPPET = 240, 100
+SNIPPET, HOVER_SNIPPET = 180, 100
 # A larger confusion table is a figure only: nobody reads ten thousand numbers.
 TABLE_CELLS = 2_500
 

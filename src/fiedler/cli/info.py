@@ -1,0 +1,111 @@
+"""`fiedler info` and `fiedler plan`: what a run or a model is, and what a run will cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fiedler.cli.methods import (
+    EXPECTED_CLUSTERS,
+    Method,
+    describe_cost,
+    estimate,
+    human_bytes,
+    human_seconds,
+)
+from fiedler.cli.outcome import reading
+from fiedler.cli.run_folder import RECORD, to_json
+from fiedler.cli.terminal import Terminal
+from fiedler.exceptions import InputError
+
+
+def info(path: Path, terminal: Terminal) -> None:
+    """Describe a run folder or a model file."""
+    with reading(str(path)):
+        described = _describe_run(path) if path.is_dir() else _describe_model(path)
+    if terminal.json:
+        terminal.result(to_json(described))
+        return
+    for line in _lines(described):
+        terminal.say(line)
+
+
+def plan(
+    n_rows: int, n_features: int, clusters: int | None, method: Method, terminal: Terminal
+) -> None:
+    """Say what a run of this size will cost on this machine."""
+    cost = estimate(n_rows, n_features, clusters, method)
+    described = {
+        "rows": n_rows,
+        "features": n_features,
+        "clusters": clusters or EXPECTED_CLUSTERS,
+        "method": method.value,
+        **describe_cost(cost),
+    }
+    if terminal.json:
+        terminal.result(to_json(described))
+        return
+    verdict = "it fits" if described["fits"] else "it does not fit: `cluster` would refuse"
+    terminal.say(
+        f"{n_rows:,} rows of {n_features:,} numbers into {described['clusters']} clusters "
+        f"({method.value}):"
+    )
+    terminal.say(f"  time    about {human_seconds(cost.seconds)}")
+    terminal.say(
+        f"  memory  about {human_bytes(cost.peak_bytes)} at the peak; "
+        f"{human_bytes(cost.available_bytes)} are free: {verdict}"
+    )
+
+
+def _describe_run(path: Path) -> dict[str, Any]:
+    record = path / RECORD
+    if not record.is_file():
+        raise InputError(f"{path} is not a run folder: it holds no {RECORD}.")
+    try:
+        described = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{record} is damaged ({error}); run `fiedler cluster` again.") from error
+    if not isinstance(described, dict):
+        raise InputError(f"{record} is not the record of a run.")
+    return described
+
+
+def _describe_model(path: Path) -> dict[str, Any]:
+    from fiedler.persistence import load_state
+
+    kind, params, arrays = load_state(path)
+    return {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "method": kind,
+        "parameters": params,
+        "arrays": {
+            name: f"{array.dtype} {' x '.join(map(str, array.shape)) or 'scalar'}"
+            for name, array in arrays.items()
+        },
+    }
+
+
+def _lines(described: Mapping[str, Any], indent: str = "") -> list[str]:
+    """One line a fact, nested facts indented."""
+    lines: list[str] = []
+    for name, value in described.items():
+        label = f"{indent}{name.replace('_', ' ')}"
+        if isinstance(value, Mapping) and value:
+            lines += [f"{label}:", *_lines(value, indent + "  ")]
+        else:
+            lines.append(f"{label}: {_value(value)}")
+    return lines
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        shown = " ".join(_value(item) for item in value[:12])
+        return shown + (f" ... ({len(value)} in all)" if len(value) > 12 else "")
+    if value is None or value in ({}, ""):
+        return "none"
+    return str(value)

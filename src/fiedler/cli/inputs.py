@@ -1,0 +1,203 @@
+"""What a command is pointed at, opened as rows: files, folders, and benchmark sets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fiedler.cli.outcome import reading
+from fiedler.cli.run_folder import RECIPE
+from fiedler.exceptions import InputError, ModelFileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fiedler.data import Source, SourceRecipe
+    from fiedler.progress import ProgressCallback
+
+DATASET_PREFIX = "dataset:"
+_RECIPE_KIND = "SourceRecipe"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the user wants an input to be opened.
+
+    Parameters
+    ----------
+    text_column : str, optional
+        Column of a table, or field of a ``.jsonl``, that holds texts.
+    number_columns : sequence of str, optional
+        Columns of a table to use as features.
+    size : (int, int), optional
+        Height and width of images.
+    mode : {"L", "RGB"}, optional
+        Grey or colour.
+    skip_unreadable : bool
+        Leave unreadable images out.
+    labels_from : {"folder"}, optional
+        Where known classes come from: the subfolder of each file.
+    """
+
+    text_column: str | None = None
+    number_columns: Sequence[str] | None = None
+    size: tuple[int, int] | None = None
+    mode: Any = None
+    skip_unreadable: bool = False
+    labels_from: str | None = None
+
+
+@dataclass(frozen=True)
+class KnownClasses:
+    """The classes that rows are known to belong to.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n,)
+        Class of each row.
+    names : list of str
+        Name of each class, by its code.
+    """
+
+    codes: NDArray[np.integer[Any]]
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class Input:
+    """An opened input.
+
+    Parameters
+    ----------
+    name : str
+        What the user called it.
+    source : Source
+        Rows, ids, recipe.
+    known : KnownClasses, optional
+        What the rows are known to be.
+    """
+
+    name: str
+    source: Source
+    known: KnownClasses | None
+
+    @property
+    def row_name(self) -> str:
+        """What one row is called, in the plural."""
+        if self.source.texts is not None:
+            return "texts"
+        return {"images": "images", "text": "texts", "vectors": "rows"}[self.source.kind]
+
+
+def open_input(
+    name: str,
+    opening: Opening,
+    progress: ProgressCallback,
+    recipe: SourceRecipe | None = None,
+) -> Input:
+    """Open a path or a ``dataset:NAME`` (``dataset:NAME/test`` for one half of it).
+
+    Parameters
+    ----------
+    name : str
+        Path, or name of a benchmark set.
+    opening : Opening
+        Options of the user.
+    progress : callable
+        Told about images read and bytes downloaded.
+    recipe : SourceRecipe, optional
+        Open as an earlier input was opened; most of `opening` is then refused.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened so; the message says why.
+    """
+    if name.startswith(DATASET_PREFIX):
+        return _open_dataset(name, opening, progress, recipe)
+    from fiedler.data import open_rows
+
+    column: Any = opening.text_column or opening.number_columns
+    with reading(name):
+        source = open_rows(
+            name,
+            column=column,
+            image_size=opening.size,
+            image_mode=opening.mode,
+            skip_unreadable=opening.skip_unreadable,
+            recipe=recipe,
+            progress=progress,
+        )
+    labels = source.labels
+    if opening.labels_from == "folder":
+        labels = _folder_names(name, source.ids)
+    known = None
+    if labels is not None:
+        names, codes = np.unique(labels, return_inverse=True)
+        known = KnownClasses(codes, [str(value) for value in names])
+    return Input(name, source, known)
+
+
+def _open_dataset(
+    name: str, opening: Opening, progress: ProgressCallback, recipe: SourceRecipe | None
+) -> Input:
+    from fiedler.data import load_dataset, open_rows
+
+    if opening != Opening():
+        raise InputError(
+            f"{name} is a benchmark set, made already: leave out the options that say how to open "
+            "files (size, mode, columns, labels)."
+        )
+    wanted, _, split = name.removeprefix(DATASET_PREFIX).partition("/")
+    if split not in ("", "train", "test"):
+        raise InputError(f"{name}: a half of a set is /train or /test, not /{split}.")
+    half: Any = split or None
+    with reading(name):
+        dataset = load_dataset(wanted, split=half, progress=progress)
+    source = replace(
+        open_rows(dataset.X, recipe=recipe), texts=dataset.texts, description=dataset.description
+    )
+    return Input(name, source, KnownClasses(dataset.y, list(dataset.target_names)))
+
+
+def _folder_names(name: str, ids: Sequence[str | int]) -> NDArray[np.str_]:
+    if not all(isinstance(row, str) for row in ids):
+        raise InputError(
+            f"{name} is no folder of files, so --labels-from folder finds no classes in it."
+        )
+    return np.array([str(row).rpartition("/")[0] or "." for row in ids], dtype=str)
+
+
+def save_recipe(folder: Path, recipe: SourceRecipe) -> None:
+    """Write beside the model how its input was opened."""
+    from fiedler.persistence import save_state
+
+    settings, arrays = recipe.to_state()
+    save_state(folder / RECIPE, _RECIPE_KIND, settings, arrays)
+
+
+def load_recipe(model: Path) -> SourceRecipe:
+    """Read the recipe that lies beside a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If there is none, or the file is something else.
+    """
+    from fiedler.data import SourceRecipe
+    from fiedler.persistence import load_state
+
+    path = model.parent / RECIPE
+    if not path.is_file():
+        raise ModelFileError(
+            f"{path} is missing: it says how the input of {model.name} was opened. Keep both files "
+            "together, or open the data yourself and use fiedler.load(...).predict(rows)."
+        )
+    kind, settings, arrays = load_state(path)
+    if kind != _RECIPE_KIND:
+        raise ModelFileError(f"{path} holds a {kind!r}, not the recipe of an input.")
+    return SourceRecipe.from_state(settings, arrays)

@@ -1,0 +1,86 @@
+"""`fiedler predict`: new rows into the clusters of an earlier run."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from fiedler.cli.inputs import Opening, load_recipe, open_input
+from fiedler.cli.outcome import reading, writing
+from fiedler.cli.run_folder import print_labels, to_json, write_labels
+from fiedler.cli.terminal import Terminal
+from fiedler.exceptions import OutputError
+
+
+def predict(
+    model_path: Path,
+    name: str,
+    output: Path | None,
+    terminal: Terminal,
+    *,
+    overwrite: bool = False,
+    skip_unreadable: bool = False,
+) -> None:
+    """Assign the rows of `name`, opened as the model's own input was, to its clusters.
+
+    Parameters
+    ----------
+    model_path : Path
+        ``model.fiedler`` of a run folder.
+    name : str
+        Path or ``dataset:NAME`` of the new rows.
+    output : Path, optional
+        Table to write; by default it goes to stdout.
+    terminal : Terminal
+    overwrite : bool
+        Whether an existing table may be replaced.
+    skip_unreadable : bool
+        Leave unreadable images out.
+    """
+    from fiedler import load
+
+    if output is not None:
+        _check_output(output, overwrite)
+    with reading(str(model_path)):
+        recipe = load_recipe(model_path)
+        model = load(model_path)
+    with terminal.progress() as progress:
+        opening = Opening(skip_unreadable=skip_unreadable)
+        source = open_input(name, opening, progress, recipe).source
+        labels = np.asarray(model.predict(source.rows))
+    if output is not None:
+        with writing(output):
+            write_labels(output, source.ids, labels)
+    if terminal.json:
+        sizes = np.bincount(labels, minlength=int(model.n_clusters_))
+        terminal.result(
+            to_json(
+                {
+                    "output": None if output is None else str(output),
+                    "ids": list(source.ids),
+                    "clusters": labels,
+                    "cluster_sizes": sizes,
+                    "warnings": terminal.warnings,
+                }
+            )
+        )
+    elif output is None:
+        table = io.StringIO()
+        print_labels(table, source.ids, labels)
+        terminal.table(table.getvalue())
+    else:
+        terminal.say(
+            f"{len(labels):,} rows assigned to {len(np.unique(labels))} clusters: {output}"
+        )
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    """Refuse before the work what cannot be written after it."""
+    if not output.parent.is_dir():
+        raise OutputError(f"the folder {output.parent} does not exist; create it first.")
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder; give the name of a file in it.")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists; choose another name, or pass --overwrite.")

@@ -1,0 +1,33 @@
+"""The library's advice in the words of the command line: its parameters as our options."""
+
+from __future__ import annotations
+
+import re
+
+# What the library's messages say to pass, and the option that does it.
+_OPTIONS = (
+    (r"skip_unreadable=True", "--skip-unreadable"),
+    (r"overwrite=True", "--overwrite"),
+    (r"(?:image_)?size=\(height, width\)", "--size HEIGHTxWIDTH"),
+    (r"(solver|laplacian|affinity|assign)='([\w-]+)'", r"--\1 \2"),
+    (r"n_(clusters|neighbors|components)=(\w+)", r"--\1 \2"),
+    (r"\bcolumn='([^']*)'", r"--column '\1'"),
+    (r"\bcolumn=(?=[\s,.;)]|$)", "--column"),
+)
+
+
+def in_options(message: str) -> str:
+    """Reword the advice in a message of the library.
+
+    >>> in_options("Pass skip_unreadable=True, or solver='lanczos'.")
+    'Pass --skip-unreadable, or --solver lanczos.'
+    """
+    message = re.sub(r"\bcolumn=(\[[^\]]*\])", _columns, message)
+    for pattern, option in _OPTIONS:
+        message = re.sub(pattern, option, message)
+    return message
+
+
+def _columns(found: re.Match[str]) -> str:
+    names = re.findall(r"'([^']*)'", found[1])
+    return f"--columns '{','.join(names)}'"
