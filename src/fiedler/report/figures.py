@@ -217,6 +217,7 @@ def confusion_chart(
 
 def _figure(x_label: str, y_label: str, *, tools: str = "save") -> Any:
     """Make an empty figure of the house's look; nothing in it catches a scroll or a swipe."""
+    from bokeh.models import NoOverlap
     from bokeh.plotting import figure
 
     plot = figure(
@@ -240,6 +241,8 @@ def _figure(x_label: str, y_label: str, *, tools: str = "save") -> Any:
         axis.axis_line_color = axis.major_tick_line_color = GRID
         axis.minor_tick_line_color = None
         axis.major_label_text_font_size = "12px"
+        # On a phone there is no room for all of them.
+        axis.major_label_policy = NoOverlap()
     return plot
 
 
