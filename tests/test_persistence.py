@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fiedler import persistence
+from fiedler import graph, persistence, spectrum
 from fiedler.exceptions import InputError, ModelFileError, OutputError
 from fiedler.persistence import (
     decode_params,
@@ -105,6 +105,26 @@ def same(a: Any, b: Any) -> bool:
 def test_params_round_trip(params: dict[str, Any]) -> None:
     text = json.dumps(encode_params(params), allow_nan=False)
     assert same(decode_params(json.loads(text)), params)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        graph.KNN(7, weights="self-tuning", metric="cosine"),
+        graph.Epsilon(1.5),
+        graph.Gaussian("self-tuning"),
+        graph.Precomputed(),
+        spectrum.Dense(),
+        spectrum.Block(tol=1e-6),
+        spectrum.Lanczos(),
+        spectrum.Nystrom(landmarks="uniform", n_landmarks=50),
+        spectrum.MiniBatch(batch_size=9),
+    ],
+    ids=repr,
+)
+def test_affinities_and_solvers_round_trip(value: Any) -> None:
+    text = json.dumps(encode_params({"chosen": value}), allow_nan=False)
+    assert decode_params(json.loads(text)) == {"chosen": value}
 
 
 @given(st.dictionaries(st.text(), values, max_size=3), st.dictionaries(st.text(), arrays))

@@ -52,7 +52,7 @@ def block_eigenpairs(
 
     Parameters
     ----------
-    products : dict with keys "float32" and/or "float64"
+    products : dict with keys "float64" and, optionally, "float32"
         ``V -> L V`` in each precision; float32 is used while its rounding allows.
     n : int
         Order of the operator.
@@ -81,45 +81,36 @@ def block_eigenpairs(
     width = min(room, k + max(10, k // 2))
     precisions = [name for name in ("float32", "float64") if name in products]
     block = rng.standard_normal((n, width)).astype(precisions[0])
-    cut, used, degree = 0.5 * upper_bound, 0, _MIN_DEGREE
-    low = 0.0
-    worst_at_start = None
+    block = _filter(
+        products[precisions[0]], block, 0.0, 0.5 * upper_bound, upper_bound, _MIN_DEGREE
+    )
+    used, excess_at_start = _MIN_DEGREE, 0.0
     for precision in precisions:
-        product = products[precision]
-        known = deflated.astype(precision)
+        product, known = products[precision], deflated.astype(precision)
+        eps = float(np.finfo(precision).eps)
         floor = upper_bound * (_FLOAT32_RESIDUAL if precision == "float32" else _FLOAT64_RESIDUAL)
-        block = block.astype(precision)
         best, stalled = np.inf, 0
         while True:
-            block = _filter(product, block, low, cut, upper_bound, degree)
-            block = _orthonormal(_against(known, block), known)
-            values, block, image = _rayleigh_ritz(product, block)
-            used += degree + 1
-            residuals = np.linalg.norm(image - block * values.astype(precision), axis=0)[:k]
+            block = _orthonormal(known, block.astype(precision, copy=False))
+            values, block, residuals = _rayleigh_ritz(product, block)
+            used += 1
+            residual = float(residuals[:k].max())
             wanted = tol * _gap(values, k)
-            excess = float(residuals.max() / wanted) if wanted > 0 else np.inf
-            worst_at_start = worst_at_start or excess
-            _report(progress, worst_at_start, excess)
-            done = excess <= 1.0
-            stalled = stalled + 1 if residuals.max() > 0.5 * best else 0
-            best = min(best, float(residuals.max()))
-            rounding = residuals.max() <= floor or (stalled >= 4 and best <= 10 * floor)
-            at_floor = rounding or width == room  # nothing is left to be filtered out
-            if done or at_floor or used >= max_products:
+            excess = residual / wanted if wanted > 0 else np.inf
+            excess_at_start = excess_at_start or excess
+            _report(progress, excess_at_start, excess)
+            stalled = stalled + 1 if residual > 0.5 * best else 0
+            best = min(best, residual)
+            # Nothing more can be had: only rounding is left, or the block is the whole space.
+            rounding = residual <= floor or (stalled >= 4 and best <= 10 * floor)
+            converged = excess <= 1.0 or rounding or width == room
+            if converged or used >= max_products:
                 break
-            cut = min(float(values[-1]), 0.99 * upper_bound)
-            low = min(float(values[0]), cut)
-            degree = _degree(float(values[k - 1]), cut, upper_bound, float(np.finfo(precision).eps))
-            degree = max(1, min(degree, max_products - used))
-        if done or used >= max_products:
-            break
-    return BlockResult(
-        values[:k].astype(np.float64),
-        block[:, :k].astype(np.float64),
-        residuals.astype(np.float64),
-        used,
-        bool(done or at_floor),
-    )
+            low, cut = _window(values, k, upper_bound)
+            degree = min(_degree(float(values[k - 1]), cut, upper_bound, eps), max_products - used)
+            block = _filter(product, block, low, cut, upper_bound, degree)
+            used += degree
+    return BlockResult(values[:k], block[:, :k].astype(np.float64), residuals[:k], used, converged)
 
 
 def _gap(values: np.ndarray, k: int) -> float:
@@ -127,6 +118,16 @@ def _gap(values: np.ndarray, k: int) -> float:
     if len(values) == k:  # the whole space: no other eigenvalue to mix with
         return float(values[-1])
     return max(float(values[k] - values[k - 1]), 1e-3 * float(values[k]))
+
+
+def _window(values: np.ndarray, k: int, upper: float) -> tuple[float, float]:
+    """The wanted end of the spectrum: from the first Ritz value to a little beyond the k-th.
+
+    The last Ritz value may equal the k-th (one eigenvalue repeated more often than the block is
+    wide): a filter that ends there would not favour the wanted pairs over anything.
+    """
+    cut = min(max(float(values[-1]), 1.01 * float(values[k - 1])), 0.99 * upper)
+    return min(float(values[0]), cut), cut
 
 
 def _degree(wanted: float, cut: float, upper: float, eps: float) -> int:
@@ -138,7 +139,8 @@ def _degree(wanted: float, cut: float, upper: float, eps: float) -> int:
     favoured = np.arccosh(1.0 + 2.0 * max(cut - wanted, 1e-9 * upper) / width)
     magnified = np.arccosh(1.0 + 2.0 * cut / width)
     degree = max(int(np.ceil(np.arccosh(2e3) / favoured)), _MIN_DEGREE)
-    return min(degree, int(np.arccosh(_MAGNIFIED_ROUNDING / eps) / magnified), _MAX_DEGREE)
+    limit = int(np.arccosh(_MAGNIFIED_ROUNDING / eps) / magnified)
+    return max(1, min(degree, limit, _MAX_DEGREE))
 
 
 def _filter(
@@ -171,20 +173,32 @@ def _against(known: np.ndarray, block: np.ndarray) -> np.ndarray:
     return clean
 
 
-def _orthonormal(block: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Orthonormalise the columns; QR, since filtered columns are close to dependent."""
-    basis: np.ndarray = np.linalg.qr(block / np.linalg.norm(block, axis=0))[0]
-    return _against(known, basis) if known.shape[1] else basis
+def _orthonormal(known: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of the block beside the deflated directions.
+
+    By QR, since filtered columns are close to dependent; again where QR made up for a lost
+    direction by one that overlaps the deflated ones.
+    """
+    basis = block
+    for _ in range(3):
+        clean = _against(known, basis)
+        basis = np.linalg.qr(clean / np.linalg.norm(clean, axis=0))[0]
+        if np.abs(known.T @ basis).max(initial=0.0) <= 30 * np.finfo(basis.dtype).eps:
+            break
+    return basis
 
 
 def _rayleigh_ritz(
     product: Product, basis: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return Ritz values, Ritz vectors and residual norms, all ascending by value."""
     image = product(basis)
     small = (basis.T @ image).astype(np.float64)
     values, rotation = np.linalg.eigh((small + small.T) / 2.0)
     rotation = rotation.astype(basis.dtype)
-    return values, basis @ rotation, image @ rotation
+    vectors, image = basis @ rotation, image @ rotation
+    image -= vectors * values.astype(basis.dtype)
+    return values, vectors, np.linalg.norm(image, axis=0).astype(np.float64)
 
 
 def _report(progress: ProgressCallback, start: float, now: float) -> None:

@@ -37,8 +37,8 @@ class SolverRequest:
 
     def beyond_null_space(self) -> tuple[np.ndarray, int]:
         """Return the known null vectors and how many pairs are still wanted."""
-        known = self.laplacian.null_space(self.laplacian.n_components)
-        return known, self.k - min(self.k, known.shape[1])
+        known = self.laplacian.null_space(self.k)
+        return known, self.k - known.shape[1]
 
 
 class Solver(Protocol):
