@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from graphs import OPTIONS, dense
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -18,14 +19,10 @@ from fiedler.exceptions import InputError, NotEnoughMemoryError
 from fiedler.graph import (
     KNN,
     Epsilon,
-    FromCallable,
     Gaussian,
-    Precomputed,
-    SearchOptions,
-    check_affinity,
     epsilon,
     gaussian,
-    resolve_affinity,
+    knn,
     symmetrized,
 )
 from fiedler.graph.blocks import RowBlocks
@@ -33,7 +30,6 @@ from fiedler.graph.epsilon import bottleneck_edge, radius_graph
 from fiedler.graph.kernel import KernelOperator
 from fiedler.graph.neighbors import nearest_neighbors
 
-OPTIONS = SearchOptions()
 POINTS = np.random.default_rng(0).normal(size=(90, 4))
 NEW = np.random.default_rng(1).normal(size=(25, 4))
 FEATURES = [
@@ -47,10 +43,6 @@ FEATURES = [
     Gaussian(0.8),
     Gaussian("self-tuning"),
 ]
-
-
-def dense(matrix: Any) -> np.ndarray:
-    return np.asarray(matrix.toarray() if sp.issparse(matrix) else matrix)
 
 
 def longest_tree_edge(points: np.ndarray) -> float:
@@ -98,13 +90,17 @@ def test_knn_is_its_formula(affinity: KNN) -> None:
     directed = knn_oracle(POINTS, POINTS, affinity, k)
     np.testing.assert_allclose(dense(fitted.matrix), (directed + directed.T) / 2, rtol=1e-4)
     np.testing.assert_allclose(
-        dense(fitted.cross(NEW)), knn_oracle(POINTS, NEW, affinity, k), rtol=1e-4
+        dense(fitted.cross(NEW).weights), knn_oracle(POINTS, NEW, affinity, k), rtol=1e-4
     )
     assert fitted.neighbors is not None
     assert fitted.neighbors.n_neighbors == k
 
 
-def test_knn_takes_ten_neighbors_or_all_others() -> None:
+def test_knn_takes_five_or_ten_neighbors_or_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    neighbors = KNN().fit(POINTS, OPTIONS).neighbors
+    assert neighbors is not None
+    assert neighbors.n_neighbors == 5
+    monkeypatch.setattr(knn, "_LARGE_ROWS", 90)
     neighbors = KNN().fit(POINTS, OPTIONS).neighbors
     assert neighbors is not None
     assert neighbors.n_neighbors == 10
@@ -152,7 +148,7 @@ def test_a_row_with_many_duplicates_takes_the_common_scale() -> None:
     fitted = KNN(8, weights="self-tuning").fit(points, OPTIONS)
     assert (fitted.state["scales"] > 0).all()
     assert np.isfinite(dense(fitted.matrix)).all()
-    assert np.isfinite(dense(fitted.cross(points[:3]))).all()
+    assert np.isfinite(dense(fitted.cross(points[:3]).weights)).all()
 
 
 @pytest.mark.parametrize("affinity", [KNN(weights="gaussian"), Gaussian(), Gaussian("self-tuning")])
@@ -229,7 +225,7 @@ def test_epsilon_of_new_rows() -> None:
     outside = expected.sum(1) == 0
     assert outside[-1]
     expected[outside, distances[outside].argmin(1)] = 1  # the nearest row stands in
-    np.testing.assert_array_equal(dense(fitted.cross(new)), expected)
+    np.testing.assert_array_equal(dense(fitted.cross(new).weights), expected)
 
 
 def test_radius_graph_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +284,7 @@ def test_gaussian_is_its_formula(sigma: Any, formed: bool, monkeypatch: pytest.M
         np.testing.assert_allclose(matrix.degrees(), expected.sum(1), rtol=1e-5)
     np.testing.assert_allclose(whole, expected, rtol=1e-4, atol=1e-12)
     np.testing.assert_allclose(
-        fitted.cross(NEW), gaussian_oracle(POINTS, NEW, sigma, 5), rtol=1e-4, atol=1e-12
+        fitted.cross(NEW).weights, gaussian_oracle(POINTS, NEW, sigma, 5), rtol=1e-4, atol=1e-12
     )
 
 
@@ -318,21 +314,20 @@ def test_matrix_is_symmetric_and_nonnegative(affinity: Any) -> None:
 def test_restored_affinity_relates_new_rows_alike(affinity: Any) -> None:
     fitted = affinity.fit(POINTS, OPTIONS)
     restored = affinity.restore(POINTS, fitted.state, OPTIONS)
-    np.testing.assert_array_equal(dense(restored.cross(NEW)), dense(fitted.cross(NEW)))
+    np.testing.assert_array_equal(
+        dense(restored.cross(NEW).weights), dense(fitted.cross(NEW).weights)
+    )
     assert restored.matrix.shape == (0, 0)
     assert restored.neighbors is None
-    indices, distances = restored.nearest(NEW)
-    if getattr(affinity, "metric", "euclidean") == "euclidean":
-        true = cdist(NEW, POINTS)
-        np.testing.assert_array_equal(indices, true.argmin(1))
-        np.testing.assert_allclose(distances, true.min(1), rtol=1e-5)
+    np.testing.assert_array_equal(restored.cross(NEW).twins, -1)
+    np.testing.assert_array_equal(restored.cross(POINTS[[4, 2]]).twins, [4, 2])
 
 
 @pytest.mark.parametrize("affinity", FEATURES, ids=repr)
 def test_one_new_row_is_related_as_in_company(affinity: Any) -> None:
     fitted = affinity.fit(POINTS, OPTIONS)
-    together = dense(fitted.cross(NEW))
-    alone = np.vstack([dense(fitted.cross(row[None])) for row in NEW])
+    together = dense(fitted.cross(NEW).weights)
+    alone = np.vstack([dense(fitted.cross(row[None]).weights) for row in NEW])
     np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-12)
 
 
@@ -341,111 +336,3 @@ def test_two_rows_suffice(affinity: Any) -> None:
     smaller = KNN(1, affinity.weights) if isinstance(affinity, KNN) else affinity
     matrix = dense(smaller.fit(POINTS[:2], OPTIONS).matrix)
     assert matrix[0, 1] == matrix[1, 0] > 0
-
-
-# ---- given matrices and functions ---------------------------------------------------------------
-
-
-GIVEN = np.array([[1.0, 0.5, 0], [0.5, 0, 0.25], [0, 0.25, 0]])
-
-
-@pytest.mark.parametrize("convert", [np.array, sp.csr_matrix, sp.coo_array, sp.lil_matrix])
-def test_a_given_matrix_is_taken_as_it_is(convert: Any) -> None:
-    fitted = Precomputed().fit(convert(GIVEN), OPTIONS)
-    np.testing.assert_array_equal(dense(fitted.matrix), GIVEN)
-    assert sp.issparse(fitted.matrix) == (convert is not np.array)
-    assert fitted.matrix.dtype == np.float64
-    assert fitted.nearest is None
-    for cross in (fitted.cross, Precomputed().restore(GIVEN, {}, OPTIONS).cross):
-        np.testing.assert_array_equal(dense(cross(convert(GIVEN[:2]))), GIVEN[:2])
-        with pytest.raises(InputError, match="must not be negative, its smallest entry is -1"):
-            cross(convert(-GIVEN))
-
-
-def test_integers_and_booleans_are_affinities() -> None:
-    np.testing.assert_array_equal(check_affinity(np.eye(3, dtype=int)), np.eye(3))
-    np.testing.assert_array_equal(dense(check_affinity(sp.eye(3, dtype=bool))), np.eye(3))
-
-
-@pytest.mark.parametrize("convert", [np.array, sp.csr_matrix])
-@pytest.mark.parametrize(
-    ("matrix", "message"),
-    [
-        (np.ones((3, 2)), r"square matrix of shape \(n, n\), got shape \(3, 2\).*'knn'"),
-        (GIVEN - 2 * np.eye(3), "must not be negative, its smallest entry is -2"),
-        (GIVEN + np.diag([0, np.nan, 0]), "NaN or infinite"),
-        (GIVEN + np.diag([0, np.inf, 0]), "NaN or infinite"),
-        (np.triu(GIVEN), r"symmetric; .* by up to 0.5. Pass \(W \+ W.T\) / 2"),
-    ],
-)
-def test_what_is_no_affinity_is_refused(convert: Any, matrix: np.ndarray, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Precomputed().fit(convert(matrix), OPTIONS)
-    if matrix.shape == (3, 3):
-        with pytest.raises(InputError, match=message):
-            FromCallable(lambda a, b: convert(matrix)).fit(POINTS[:3], OPTIONS)
-
-
-def test_rounding_is_no_asymmetry() -> None:
-    check_affinity(GIVEN * (1 + 1e-12 * np.triu(np.ones((3, 3)))))
-    with pytest.raises(InputError, match="symmetric"):
-        check_affinity(GIVEN * (1 + 1e-5 * np.triu(np.ones((3, 3)))))
-
-
-def test_shapes_that_are_no_matrix() -> None:
-    for bad in (np.ones(4), np.ones((2, 2, 2)), [[1.0]]):
-        with pytest.raises(InputError, match="square matrix"):
-            check_affinity(bad)
-
-
-@pytest.mark.parametrize("sparse", [False, True])
-def test_a_function_as_affinity(sparse: bool) -> None:
-    def cosine_like(a: np.ndarray, b: np.ndarray) -> Any:
-        values = np.abs(a @ b.T)
-        return sp.csr_matrix(values) if sparse else values
-
-    fitted = resolve_affinity(cosine_like).fit(POINTS, OPTIONS)
-    np.testing.assert_allclose(dense(fitted.matrix), np.abs(POINTS @ POINTS.T))
-    restored = FromCallable(cosine_like).restore(POINTS, fitted.state, OPTIONS)
-    for one in (fitted, restored):
-        np.testing.assert_allclose(dense(one.cross(NEW)), np.abs(NEW @ POINTS.T))
-
-
-def test_a_function_must_return_one_entry_a_pair() -> None:
-    with pytest.raises(InputError, match=r"shape \(90, 90\).*got \(4, 4\)"):
-        FromCallable(lambda a, b: np.ones((4, 4))).fit(POINTS, OPTIONS)
-    fitted = FromCallable(lambda a, b: np.ones((len(b), len(b)))).fit(POINTS, OPTIONS)
-    with pytest.raises(InputError, match=r"shape \(25, 90\).*got \(90, 90\)"):
-        fitted.cross(NEW)
-
-
-# ---- the dispatcher -----------------------------------------------------------------------------
-
-
-def test_names_and_objects() -> None:
-    assert resolve_affinity("knn") == KNN()
-    assert resolve_affinity("self-tuning") == KNN(weights="self-tuning")
-    assert resolve_affinity("epsilon") == Epsilon()
-    assert resolve_affinity("gaussian") == Gaussian()
-    assert resolve_affinity("precomputed") == Precomputed()
-    mine = KNN(3)
-    assert resolve_affinity(mine) is mine
-
-
-@pytest.mark.parametrize("bad", ["nearest", 7, None])
-def test_other_affinities_are_refused(bad: Any) -> None:
-    with pytest.raises(InputError, match=r"affinity must be one of .*'knn'.* got " + repr(bad)):
-        resolve_affinity(bad)
-
-
-@pytest.mark.parametrize(
-    ("affinity", "message"),
-    [
-        (KNN(weights="linear"), "weights must be one of .*'binary'.* got 'linear'"),  # type: ignore[arg-type]
-        (Gaussian("mean"), "sigma must be one of .*'median'.* got 'mean'"),  # type: ignore[arg-type]
-        (KNN(90), "between 1 and the number of rows less one, 89; got 90"),
-    ],
-)
-def test_bad_parameters_are_named(affinity: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        affinity.fit(POINTS, OPTIONS)

@@ -2,7 +2,7 @@
 
 from fiedler.graph.affinity import resolve_affinity
 from fiedler.graph.epsilon import Epsilon
-from fiedler.graph.fitted import Affinity, FittedAffinity, SearchOptions
+from fiedler.graph.fitted import Affinity, CrossAffinity, FittedAffinity, SearchOptions
 from fiedler.graph.gaussian import Gaussian
 from fiedler.graph.given import FromCallable, Precomputed, check_affinity
 from fiedler.graph.knn import KNN, symmetrized
@@ -12,6 +12,7 @@ from fiedler.graph.neighbors import NeighborGraph, NeighborIndex, nearest_neighb
 __all__ = [
     "KNN",
     "Affinity",
+    "CrossAffinity",
     "Epsilon",
     "FittedAffinity",
     "FromCallable",

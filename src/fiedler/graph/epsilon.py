@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from fiedler.exceptions import InputError, NotEnoughMemoryError
 from fiedler.graph.blocks import RowBlocks, block_size
 from fiedler.graph.exact_search import exact_search
-from fiedler.graph.fitted import FittedAffinity, SearchOptions, nearest_with
+from fiedler.graph.fitted import CrossAffinity, FittedAffinity, SearchOptions, find_twins
 from fiedler.graph.neighbors import NeighborGraph, NeighborIndex
 
 _PRIM_ROWS = 3000
@@ -58,17 +58,16 @@ class Epsilon:
         state: dict[str, np.ndarray],
         graph: NeighborGraph | None,
     ) -> FittedAffinity:
-        nearest = nearest_with(index)
-
-        def cross(new: Any) -> sp.csr_matrix:
+        def cross(new: Any) -> CrossAffinity:
             queries = RowBlocks(new, shift=index.blocks.shift)
             found = radius_graph(index.blocks, queries, float(state["radius"][0])).tolil()
+            nearest, distances = index.query(new, 1)
             alone = np.flatnonzero(found.getnnz(axis=1) == 0)
             if len(alone):  # outside every ball: the nearest row stands in
-                found[alone, nearest(new)[0][alone]] = 1.0
-            return found.tocsr()
+                found[alone, nearest[alone, 0]] = 1.0
+            return CrossAffinity(found.tocsr(), find_twins(nearest, distances))
 
-        return FittedAffinity(matrix, cross, nearest, state, graph)
+        return FittedAffinity(matrix, cross, state, graph)
 
 
 def bottleneck_edge(rows: RowBlocks, graph: NeighborGraph) -> float:

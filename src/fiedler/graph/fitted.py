@@ -40,6 +40,21 @@ class SearchOptions:
 
 
 @dataclass(frozen=True)
+class CrossAffinity:
+    """The affinity of m new rows to n fitted ones.
+
+    Attributes
+    ----------
+    weights : csr_matrix or ndarray of shape (m, n)
+    twins : ndarray of shape (m,), int64
+        The first fitted row that a new row equals, -1 where there is none or none is known.
+    """
+
+    weights: sp.csr_matrix | np.ndarray
+    twins: np.ndarray
+
+
+@dataclass(frozen=True)
 class FittedAffinity:
     """An affinity of n rows and its extension to new ones.
 
@@ -48,11 +63,7 @@ class FittedAffinity:
     matrix : scipy.sparse.csr_matrix, ndarray or KernelOperator of shape (n, n)
         Symmetric, not negative.
     cross : callable
-        ``cross(new_rows) -> csr_matrix or ndarray of shape (m, n)``: the affinity of new rows to
-        the fitted ones.
-    nearest : callable
-        ``nearest(new_rows) -> (indices, distances)`` of the single nearest fitted row, each of
-        shape (m,).
+        ``cross(new_rows) -> CrossAffinity``: the affinity of new rows to the fitted ones.
     state : dict of str to ndarray
         What the data decided (scales, radius), to restore the affinity without refitting.
     neighbors : NeighborGraph or None
@@ -60,8 +71,7 @@ class FittedAffinity:
     """
 
     matrix: sp.csr_matrix | np.ndarray | AffinityMatrix
-    cross: Callable[[Any], sp.csr_matrix | np.ndarray]
-    nearest: Callable[[Any], tuple[np.ndarray, np.ndarray]] | None
+    cross: Callable[[Any], CrossAffinity]
     state: dict[str, np.ndarray]
     neighbors: NeighborGraph | None = None
 
@@ -78,14 +88,12 @@ class Affinity(Protocol):
         """Rebuild a fitted affinity from its rows and ``state``; its ``matrix`` is left empty."""
 
 
-def nearest_with(index: NeighborIndex) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
-    """Return the function that finds the single nearest fitted row of each new one."""
-
-    def nearest(new: Any) -> tuple[np.ndarray, np.ndarray]:
-        indices, distances = index.query(new, 1)
-        return indices[:, 0], distances[:, 0]
-
-    return nearest
+def find_twins(indices: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """Return the lowest fitted row at distance zero of each new row, or -1; shapes (m, k) to (m,)."""
+    equal = distances == 0
+    none = np.iinfo(np.int64).max
+    lowest = np.where(equal, indices, none).min(axis=1)
+    return np.where(equal.any(axis=1), lowest, -1)
 
 
 def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -10,7 +10,13 @@ import scipy.sparse as sp
 
 from fiedler.exceptions import InputError
 from fiedler.graph.blocks import RowBlocks
-from fiedler.graph.fitted import FittedAffinity, SearchOptions, check_choice, nearest_with
+from fiedler.graph.fitted import (
+    CrossAffinity,
+    FittedAffinity,
+    SearchOptions,
+    check_choice,
+    find_twins,
+)
 from fiedler.graph.kernel import KernelOperator, median_sigma
 from fiedler.graph.neighbors import NeighborGraph, NeighborIndex
 
@@ -83,12 +89,13 @@ class Gaussian:
         k: int,
         graph: NeighborGraph | None,
     ) -> FittedAffinity:
-        def cross(new: Any) -> np.ndarray:
+        def cross(new: Any) -> CrossAffinity:
             queries = RowBlocks(new, shift=index.blocks.shift)
+            indices, distances = index.query(new, k)
             own = np.full(len(queries), scales[0])
             if self.sigma == "self-tuning":
-                indices, distances = index.query(new, k)
                 own = np.where(distances[:, -1] > 0, distances[:, -1], scales[indices[:, 0]])
-            return kernel.cross(queries.take(slice(None)).numpy(), scales=own)
+            weights = kernel.cross(queries.take(slice(None)).numpy(), scales=own)
+            return CrossAffinity(weights, find_twins(indices, distances))
 
-        return FittedAffinity(matrix, cross, nearest_with(index), {"scales": scales}, graph)
+        return FittedAffinity(matrix, cross, {"scales": scales}, graph)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fiedler.exceptions import InputError
-from fiedler.graph.fitted import FittedAffinity, SearchOptions
+from fiedler.graph.fitted import CrossAffinity, FittedAffinity, SearchOptions
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Precomputed:
 
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Check and take the matrix."""
-        return FittedAffinity(check_affinity(rows), _check_cross, None, {})
+        return FittedAffinity(check_affinity(rows), _given_cross, {})
 
     def restore(
         self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
     ) -> FittedAffinity:
         """Nothing to rebuild."""
-        return FittedAffinity(sp.csr_matrix((0, 0)), _check_cross, None, {})
+        return FittedAffinity(sp.csr_matrix((0, 0)), _given_cross, {})
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class FromCallable:
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Call ``f(rows, rows)`` and check the result."""
         matrix = check_affinity(self._call(rows, rows))
-        return FittedAffinity(matrix, self._cross(rows), None, {})
+        return FittedAffinity(matrix, self._cross(rows), {})
 
     def restore(
         self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
     ) -> FittedAffinity:
         """Relate new rows by the same function."""
-        return FittedAffinity(sp.csr_matrix((0, 0)), self._cross(rows), None, {})
+        return FittedAffinity(sp.csr_matrix((0, 0)), self._cross(rows), {})
 
-    def _cross(self, rows: Any) -> Callable[[Any], sp.csr_matrix | np.ndarray]:
-        return lambda new: _check_cross(self._call(new, rows))
+    def _cross(self, rows: Any) -> Callable[[Any], CrossAffinity]:
+        return lambda new: _given_cross(self._call(new, rows))
 
     def _call(self, a: Any, b: Any) -> Any:
         result = self.function(a, b)
@@ -83,6 +83,12 @@ def check_affinity(matrix: Any) -> sp.csr_matrix | np.ndarray:
             f"{worst:.3g}. Pass (W + W.T) / 2 if that is what you mean."
         )
     return checked
+
+
+def _given_cross(matrix: Any) -> CrossAffinity:
+    """Take affinities as they are; equal rows cannot be told from them."""
+    weights = _check_cross(matrix)
+    return CrossAffinity(weights, np.full(weights.shape[0], -1, dtype=np.int64))
 
 
 def _check_cross(matrix: Any) -> sp.csr_matrix | np.ndarray:

@@ -9,11 +9,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from fiedler.graph.blocks import Metric
-from fiedler.graph.fitted import FittedAffinity, SearchOptions, check_choice, nearest_with
+from fiedler.graph.fitted import (
+    CrossAffinity,
+    FittedAffinity,
+    SearchOptions,
+    check_choice,
+    find_twins,
+)
 from fiedler.graph.kernel import median_sigma
 from fiedler.graph.neighbors import NeighborGraph, NeighborIndex
 
 Weights = Literal["binary", "gaussian", "self-tuning"]
+_LARGE_ROWS = 3000
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,8 @@ class KNN:
     Parameters
     ----------
     n_neighbors : int or None
-        Neighbours of each row, itself not counted; None takes 10, and fewer for fewer than 11 rows.
+        Neighbours of each row, itself not counted. None takes 10, and 5 below 3,000 rows, where
+        clusters are small and edges between them come sooner (``benchmarks/assignment.py``).
     weights : {"binary", "gaussian", "self-tuning"}
         ``A_ij`` of a neighbour: 1; ``exp(-d^2 / (2 sigma^2))`` with ``sigma`` the median distance
         to the ``scale_neighbor``-th neighbour; or ``exp(-d^2 / (s_i s_j))`` with each row's own
@@ -42,7 +50,7 @@ class KNN:
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Search the neighbours and weigh them."""
         check_choice("weights", self.weights, ("binary", "gaussian", "self-tuning"))
-        k = min(10, int(rows.shape[0]) - 1) if self.n_neighbors is None else self.n_neighbors
+        k = _default_neighbors(rows.shape[0]) if self.n_neighbors is None else self.n_neighbors
         index = options.index(rows, k, self.metric)
         graph = index.graph(options.progress)
         scales = self._scales(graph)
@@ -78,14 +86,19 @@ class KNN:
     ) -> FittedAffinity:
         scales, k = state["scales"], int(state["k"][0])
 
-        def cross(new: Any) -> sp.csr_matrix:
+        def cross(new: Any) -> CrossAffinity:
             indices, distances = index.query(new, k)
             own = distances[:, min(self.scale_neighbor, k) - 1].astype(float)
             own = np.where(own > 0, own, scales[indices[:, 0]])
             own = own if self.weights == "self-tuning" else np.full(len(own), scales[0])
-            return _to_csr(indices, _weigh(distances, own, scales[indices]), len(scales))
+            weights = _to_csr(indices, _weigh(distances, own, scales[indices]), len(scales))
+            return CrossAffinity(weights, find_twins(indices, distances))
 
-        return FittedAffinity(matrix, cross, nearest_with(index), state, graph)
+        return FittedAffinity(matrix, cross, state, graph)
+
+
+def _default_neighbors(n: int) -> int:
+    return min(10 if n >= _LARGE_ROWS else 5, n - 1)
 
 
 def symmetrized(directed: sp.csr_matrix) -> sp.csr_matrix:

@@ -1,0 +1,244 @@
+"""What both spectral estimators share: graph, eigenvectors, extension to new rows, state."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from contextlib import contextmanager
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from fiedler import persistence
+from fiedler.exceptions import DisconnectedGraphWarning, InputError
+from fiedler.graph import FittedAffinity, Precomputed, SearchOptions, resolve_affinity
+from fiedler.models.extension import extend_eigenvectors
+from fiedler.models.rows import check_rows, require_rows, resolve_device, seed_from
+from fiedler.progress import silent
+from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
+
+_QUERY_ROWS = 16384
+_KEPT = ("eigenvectors_", "eigenvalues_", "eigen_residuals_", "component_sizes_", "degrees_")
+
+
+class SpectralBase(BaseEstimator):  # type: ignore[misc]
+    """Graph, eigenvectors and their extension; the estimators add what they do with them."""
+
+    affinity: Any
+    laplacian: Any
+    solver: Any
+    recall: float
+    device: str
+    random_state: Any
+    progress: Any
+
+    def __sklearn_tags__(self) -> Any:
+        """Declare sparse input and, for a given affinity, pairwise input."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.pairwise = self.affinity == "precomputed"
+        return tags
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the fitted estimator to one file of tensors and JSON.
+
+        Parameters
+        ----------
+        path : path-like
+            The file to write.
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        InputError
+            If a parameter cannot be kept in a file (a function).
+        OutputError
+            If the file exists or cannot be written; nothing is left behind.
+        """
+        check_is_fitted(self)
+        persistence.save(self, path, overwrite=overwrite)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.timings_[stage] = time.perf_counter() - start
+
+    def _fit_graph(self, X: Any) -> FittedAffinity:
+        """Validate the rows and fit the affinity to them."""
+        given = isinstance(resolve_affinity(self.affinity), Precomputed)
+        rows = check_rows(self, X, reset=True, square=given)
+        self.timings_: dict[str, float] = {}
+        self._seed = seed_from(self.random_state)
+        self._rows = np.empty((rows.shape[0], 0)) if given else rows
+        with self._timed("graph"):
+            fitted = resolve_affinity(self.affinity).fit(rows, self._options())
+        if given:
+            require_rows(rows.shape[0])
+        self._affinity_state = fitted.state
+        self._fitted_affinity = fitted
+        return fitted
+
+    def _fit_eigenvectors(self, affinity: FittedAffinity, k: int) -> Eigenpairs:
+        """Compute eigenpairs and keep them, warning where the graph is disconnected."""
+        with self._timed("eigenvectors"):
+            pairs = smallest_eigenpairs(
+                affinity.matrix,
+                k,
+                laplacian=self.laplacian,
+                solver=self.solver,
+                random_state=self._seed,
+                progress=self.progress or silent,
+            )
+        self.eigenvectors_ = pairs.vectors
+        self.eigenvalues_ = pairs.values
+        self.eigen_residuals_ = pairs.residuals
+        self.n_connected_components_ = pairs.n_connected_components
+        self.component_sizes_ = pairs.component_sizes
+        self.degrees_ = pairs.degrees
+        self.solver_ = pairs.solver
+        return pairs
+
+    def _warn_disconnected(self, n_allowed: int) -> None:
+        """Warn where the graph has more components than clusters or eigenvectors to hold them."""
+        count = self.n_connected_components_
+        if count <= n_allowed:
+            return
+        sizes = self.component_sizes_
+        shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
+        warnings.warn(
+            f"the graph has {count} connected components (of {shown} rows), more than the "
+            f"{n_allowed} that are asked for, so components are put together without an edge to "
+            "go by. Raise n_neighbors, as in affinity=KNN(20), or n_clusters or n_components.",
+            DisconnectedGraphWarning,
+            stacklevel=3,
+        )
+
+    def _options(self) -> SearchOptions:
+        device = resolve_device(self.device)
+        return SearchOptions(
+            recall=self.recall, seed=self._seed, device=device, progress=self.progress or silent
+        )
+
+    def _affinity(self) -> FittedAffinity:
+        """Return the fitted affinity, rebuilt from rows and state after loading."""
+        if self.__dict__.get("_fitted_affinity") is None:
+            self._fitted_affinity = resolve_affinity(self.affinity).restore(
+                self._rows, self._affinity_state, self._options()
+            )
+        return self._fitted_affinity
+
+    def _new_eigenvectors(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Extend the eigenvectors to new rows, block by block.
+
+        Returns
+        -------
+        coordinates : ndarray of shape (m, k)
+        twins : ndarray of shape (m,), int64
+            The fitted row that a new row equals, or -1; twins share its coordinates exactly.
+        """
+        check_is_fitted(self)
+        fitted = self._affinity()
+        given = isinstance(resolve_affinity(self.affinity), Precomputed)
+        rows = check_rows(self, X, reset=False, square=given)
+        m = rows.shape[0]
+        coordinates = np.empty((m, self.eigenvectors_.shape[1]))
+        twins = np.full(m, -1, dtype=np.int64)
+        for start in range(0, m, _QUERY_ROWS):
+            part = slice(start, min(start + _QUERY_ROWS, m))
+            cross = fitted.cross(rows[part])
+            coordinates[part] = extend_eigenvectors(
+                cross.weights,
+                self.eigenvectors_,
+                self.eigenvalues_[: self.eigenvectors_.shape[1]],
+                self.degrees_,
+                self.laplacian,
+            )
+            twins[part] = cross.twins
+        known = twins >= 0
+        coordinates[known] = self.eigenvectors_[twins[known]]
+        return coordinates, twins
+
+    def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return parameters (JSON) and arrays that restore the fitted estimator."""
+        params = {
+            name: value for name, value in self.get_params(deep=False).items() if name != "progress"
+        }
+        params["random_state"] = self._seed
+        kept = {
+            "params": persistence.encode_params(params),
+            "n_features_in": int(self.n_features_in_),
+            "n_connected_components": int(self.n_connected_components_),
+            "solver": self.solver_,
+            "timings": self.timings_,
+        }
+        arrays = {name: np.asarray(getattr(self, name)) for name in _KEPT}
+        arrays |= {f"affinity.{name}": value for name, value in self._affinity_state.items()}
+        arrays |= _rows_to_arrays(self._rows)
+        return kept, arrays
+
+    @classmethod
+    def _from_state(cls, kept: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+        """Restore what :meth:`_to_state` gave."""
+        estimator = cls(**persistence.decode_params(kept["params"]))
+        estimator.n_features_in_ = kept["n_features_in"]
+        estimator.n_connected_components_ = kept["n_connected_components"]
+        estimator.solver_ = kept["solver"]
+        estimator.timings_ = kept["timings"]
+        for name in _KEPT:
+            setattr(estimator, name, arrays[name])
+        estimator._affinity_state = {
+            name.removeprefix("affinity."): value
+            for name, value in arrays.items()
+            if name.startswith("affinity.")
+        }
+        estimator._rows = _rows_from_arrays(arrays)
+        estimator._seed = int(estimator.random_state)
+        return estimator
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the search index, which is rebuilt when it is needed (for pickle, joblib)."""
+        state = dict(super().__getstate__())
+        state.pop("_fitted_affinity", None)
+        return state
+
+
+def _rows_to_arrays(rows: Any) -> dict[str, np.ndarray]:
+    if sp.issparse(rows):
+        matrix = sp.csr_matrix(rows)
+        return {
+            "rows.data": matrix.data,
+            "rows.indices": matrix.indices,
+            "rows.indptr": matrix.indptr,
+            "rows.shape": np.array(matrix.shape, dtype=np.int64),
+        }
+    dense = np.asarray(rows[:])
+    return {"rows": dense.reshape(len(dense), -1)}
+
+
+def _rows_from_arrays(arrays: dict[str, np.ndarray]) -> Any:
+    if "rows" in arrays:
+        return arrays["rows"]
+    parts = (arrays["rows.data"], arrays["rows.indices"], arrays["rows.indptr"])
+    return sp.csr_matrix(parts, shape=tuple(arrays["rows.shape"]))
+
+
+def check_count(name: str, value: Any, low: int, high: int) -> int:
+    """Return an integer parameter after checking its bounds.
+
+    Raises
+    ------
+    InputError
+        If it is not an integer from ``low`` to ``high``.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InputError(f"{name} must be an integer, got {value!r}.")
+    if not low <= value <= high:
+        raise InputError(f"{name} must be between {low} and {high} here, got {value}.")
+    return int(value)

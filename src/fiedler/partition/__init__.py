@@ -1,0 +1,20 @@
+"""Eigenvectors to labels: assignments, merged micro-clusters, one partition from several."""
+
+from fiedler.partition.assign import assign_labels
+from fiedler.partition.centers import Partition, nearest_center, row_normalized
+from fiedler.partition.count import modularity_k
+from fiedler.partition.modularity import merge_groups, modularity, normalized_cut
+from fiedler.partition.rebuild import mixed_affinity, rebuild_partition
+
+__all__ = [
+    "Partition",
+    "assign_labels",
+    "merge_groups",
+    "mixed_affinity",
+    "modularity",
+    "modularity_k",
+    "nearest_center",
+    "normalized_cut",
+    "rebuild_partition",
+    "row_normalized",
+]

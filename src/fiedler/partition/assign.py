@@ -1,0 +1,141 @@
+"""From eigenvectors to labels: every assignment, and the rule that chooses between two."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from fiedler.exceptions import InputError
+from fiedler.partition.centers import Partition, kmeans, row_normalized
+from fiedler.partition.modularity import (
+    group_affinity,
+    merge_groups,
+    modularity,
+    normalized_cut,
+)
+from fiedler.partition.rotations import cluster_qr, discretize
+
+Assignment = Literal["auto", "kmeans", "cluster_qr", "discretize", "merge"]
+ASSIGNMENTS = ("auto", "kmeans", "cluster_qr", "discretize", "merge")
+_logger = logging.getLogger(__name__)
+_N_INIT = 4
+MICRO_PER_CLUSTER = 6
+# Merging is refused where it cuts this much more than k-means does. Over 19 sets (see
+# benchmarks/assignment.py) those on which merging is right lie below 1.26, the others above 1.38.
+_CUT_TOLERANCE = 1.3
+
+
+def assign_labels(
+    vectors: np.ndarray,
+    k: int,
+    *,
+    method: Assignment = "auto",
+    affinity: sp.csr_matrix | np.ndarray | None = None,
+    random_state: int = 0,
+) -> Partition:
+    """Turn eigenvectors into ``k`` clusters.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, d)
+        Eigenvectors of a Laplacian by rising eigenvalue. ``"merge"`` uses all of them, the others
+        the first ``k``.
+    k : int
+        Clusters wanted, at most ``n``.
+    method : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}
+        ``"kmeans"``: on row-normalised eigenvectors (Ng, Jordan & Weiss 2001). ``"cluster_qr"``:
+        Damle, Minden & Ying (2019). ``"discretize"``: Yu & Shi (2003). ``"merge"``: many
+        micro-clusters, merged by modularity on the affinity. ``"auto"``: ``"merge"``, unless its
+        partition has a lower modularity than that of k-means or cuts 1.3 times as much; then
+        ``"kmeans"``.
+    affinity : csr_matrix or ndarray of shape (n, n) or None
+        The graph; needed by ``"merge"``. Without it ``"auto"`` is ``"kmeans"``.
+    random_state : int
+        Seed of k-means and of the start of ``"discretize"``.
+
+    Returns
+    -------
+    Partition
+
+    Raises
+    ------
+    InputError
+        If the method is unknown or lacks the graph.
+    """
+    if method not in ASSIGNMENTS:
+        raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {method!r}.")
+    if method == "merge" and affinity is None:
+        raise InputError(
+            "assign='merge' needs a formed affinity, which a full kernel of many rows is not. Use assign='kmeans' "
+            "or affinity='knn'."
+        )
+    rng = np.random.default_rng(random_state)
+    if k == 1:
+        return _one_cluster(vectors)
+    if method == "cluster_qr":
+        return cluster_qr(vectors, k)
+    if method == "discretize":
+        return discretize(vectors, k, rng=rng)
+    if method == "kmeans" or affinity is None:
+        return kmeans_partition(vectors, k, rng=rng)
+    merged = merge_microclusters(vectors, k, affinity, rng=rng)
+    if method == "merge" or _merging_holds(merged, vectors, affinity, rng):
+        return merged
+    return kmeans_partition(vectors, k, rng=rng)
+
+
+def kmeans_partition(vectors: np.ndarray, k: int, *, rng: np.random.Generator) -> Partition:
+    """Cluster the row-normalised first k eigenvectors (Ng, Jordan & Weiss 2001)."""
+    labels, centers = kmeans(row_normalized(vectors[:, :k]), k, n_init=_N_INIT, rng=rng)
+    return Partition(labels, centers, np.arange(len(centers)), "kmeans")
+
+
+def merge_microclusters(
+    vectors: np.ndarray, k: int, affinity: sp.csr_matrix | np.ndarray, *, rng: np.random.Generator
+) -> Partition:
+    """Cut into about 6 k micro-clusters, then merge by modularity on the graph until k are left.
+
+    Large curved clusters are not round in the eigenvectors, so k-means splits them; small pieces
+    of them are round, and the graph tells which pieces belong together.
+    """
+    micro, centers = micro_clusters(vectors, MICRO_PER_CLUSTER * k, rng=rng)
+    between = group_affinity(affinity, micro, len(centers))
+    merged, _ = merge_groups(between, min(k, len(centers)))
+    return Partition(merged[micro], centers, merged, "merge")
+
+
+def micro_clusters(
+    vectors: np.ndarray, count: int, *, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return k-means labels and centres of many small groups of row-normalised eigenvectors."""
+    count = max(2, min(count, len(vectors) // 5))
+    return kmeans(row_normalized(vectors), count, n_init=1, rng=rng)
+
+
+def _merging_holds(
+    merged: Partition,
+    vectors: np.ndarray,
+    affinity: sp.csr_matrix | np.ndarray,
+    rng: np.random.Generator,
+) -> bool:
+    """Tell whether modularity did not force a partition against the grain of the graph.
+
+    Modularity favours clusters of like size; where the true ones are not, its partition cuts many
+    more edges than k-means on the plain eigenvectors, the relaxed normalised cut, does.
+    """
+    k = merged.n_clusters
+    plain, _ = kmeans(vectors[:, :k], k, n_init=_N_INIT, rng=rng)
+    gain = modularity(affinity, merged.labels) - modularity(affinity, plain)
+    cut = normalized_cut(affinity, merged.labels)
+    plain_cut = normalized_cut(affinity, plain)
+    _logger.info("merge: modularity %+.4f, cut %.3g against %.3g", gain, cut, plain_cut)
+    return gain >= 0 and cut <= _CUT_TOLERANCE * plain_cut
+
+
+def _one_cluster(vectors: np.ndarray) -> Partition:
+    n = len(vectors)
+    center = row_normalized(vectors).mean(axis=0, keepdims=True)
+    return Partition(np.zeros(n, dtype=np.int64), center, np.zeros(1, dtype=np.int64), "one")

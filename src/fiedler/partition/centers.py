@@ -1,0 +1,100 @@
+"""A partition that new rows can join: labels, and centres to which rows are compared."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+# k-means on more rows than this sees a sample; the centres hardly move, the time does.
+_SAMPLE_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Labels of the fitted rows and the centres that give labels to new ones.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n,), int64
+        0 to the number of clusters less one.
+    centers : ndarray of shape (m, d), float64
+        Centres in the space of row-normalised eigenvectors; a cluster may have several.
+    center_labels : ndarray of shape (m,), int64
+        Cluster of each centre.
+    method : str
+        The assignment that made it.
+    """
+
+    labels: np.ndarray
+    centers: np.ndarray
+    center_labels: np.ndarray
+    method: str
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return int(self.center_labels.max()) + 1
+
+
+def row_normalized(vectors: np.ndarray) -> np.ndarray:
+    """Return rows scaled to unit length; zero rows stay zero (Ng, Jordan & Weiss 2001, step 4)."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1.0))
+
+
+def nearest_center(rows: np.ndarray, partition: Partition) -> tuple[np.ndarray, np.ndarray]:
+    """Assign rows to the cluster of their nearest centre.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (m, d)
+        Row-normalised eigenvectors, the first columns of which the centres know.
+    partition : Partition
+
+    Returns
+    -------
+    labels : ndarray of shape (m,), int64
+    confidence : ndarray of shape (m,), float64
+        ``1 - a / b`` with the distances to the nearest centre of the own and of any other cluster:
+        0 on the border, 1 on the centre; 1 where there is one cluster.
+    """
+    points = rows[:, : partition.centers.shape[1]]
+    centers = partition.centers
+    best = np.full((len(points), partition.n_clusters), np.inf)
+    squared = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2.0 * points @ centers.T
+    for cluster in range(partition.n_clusters):
+        best[:, cluster] = squared[:, partition.center_labels == cluster].min(axis=1)
+    labels = best.argmin(axis=1)
+    if partition.n_clusters == 1:
+        return labels, np.ones(len(points))
+    nearest, second = np.sqrt(np.maximum(np.partition(best, 1, axis=1)[:, :2], 0.0)).T
+    return labels, 1.0 - nearest / np.where(second > 0, second, 1.0)
+
+
+def kmeans(
+    rows: np.ndarray, k: int, *, n_init: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster rows by k-means (scikit-learn's, on a sample of at most 100,000 rows).
+
+    Returns
+    -------
+    labels : ndarray of shape (n,), int64
+        Every label from 0 to the number of centres less one occurs.
+    centers : ndarray of shape (m, d)
+        ``m <= k``: fewer where the rows have fewer distinct places.
+    """
+    sample = rows
+    if len(rows) > _SAMPLE_ROWS:
+        sample = rows[np.sort(rng.choice(len(rows), _SAMPLE_ROWS, replace=False))]
+    seed = int(rng.integers(2**31 - 1))
+    with warnings.catch_warnings():
+        # fewer distinct places than k is told by fewer centres, below
+        warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
+        model = KMeans(k, n_init=n_init, random_state=seed).fit(sample)
+    labels = model.labels_ if sample is rows else model.predict(rows)
+    used, compact = np.unique(labels, return_inverse=True)
+    return compact.astype(np.int64), np.asarray(model.cluster_centers_[used], dtype=np.float64)
