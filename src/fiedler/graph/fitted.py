@@ -89,7 +89,7 @@ class Affinity(Protocol):
 
 
 def find_twins(indices: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Return the lowest fitted row at distance zero of each new row, or -1; shapes (m, k) to (m,)."""
+    """Return the lowest fitted row at distance zero of each new row, or -1: (m, k) to (m,)."""
     equal = distances == 0
     none = np.iinfo(np.int64).max
     lowest = np.where(equal, indices, none).min(axis=1)

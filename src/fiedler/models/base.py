@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np

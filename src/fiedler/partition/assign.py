@@ -69,8 +69,8 @@ def assign_labels(
         raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {method!r}.")
     if method == "merge" and affinity is None:
         raise InputError(
-            "assign='merge' needs a formed affinity, which a full kernel of many rows is not. Use assign='kmeans' "
-            "or affinity='knn'."
+            "assign='merge' needs a formed affinity, which a full kernel of many rows is not. "
+            "Use assign='kmeans' or affinity='knn'."
         )
     rng = np.random.default_rng(random_state)
     if k == 1:

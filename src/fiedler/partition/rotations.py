@@ -9,8 +9,10 @@ from fiedler.partition.centers import Partition, row_normalized
 
 
 def cluster_qr(vectors: np.ndarray, k: int) -> Partition:
-    """Assign by pivoted QR: Damle, Minden & Ying (2019), "Simple, direct and efficient multi-way
-    spectral clustering", algorithm 1.
+    """Assign by pivoted QR of the eigenvectors, without iteration or random start.
+
+    Damle, Minden & Ying (2019), "Simple, direct and efficient multi-way spectral clustering",
+    algorithm 1.
 
     Parameters
     ----------
