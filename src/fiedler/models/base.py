@@ -18,7 +18,7 @@ from fiedler import persistence
 from fiedler.exceptions import DisconnectedGraphWarning, InputError
 from fiedler.graph import FittedAffinity, Precomputed, SearchOptions, resolve_affinity
 from fiedler.models.extension import extend_eigenvectors
-from fiedler.models.rows import check_rows, require_rows, resolve_device, seed_from
+from fiedler.models.rows import check_rows, resolve_device, seed_from
 from fiedler.progress import silent
 from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
 
@@ -70,17 +70,33 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
         yield
         self.timings_[stage] = time.perf_counter() - start
 
-    def _fit_graph(self, X: Any) -> FittedAffinity:
-        """Validate the rows and fit the affinity to them."""
-        given = isinstance(resolve_affinity(self.affinity), Precomputed)
-        rows = check_rows(self, X, reset=True, square=given)
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Leave the estimator as it was where a fit fails or is interrupted."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    @property
+    def _given(self) -> bool:
+        """Whether the rows are an affinity."""
+        return isinstance(resolve_affinity(self.affinity), Precomputed)
+
+    def _fit_rows(self, X: Any) -> Any:
+        """Validate the rows to fit, before anything is computed."""
+        return check_rows(self, X, reset=True, square=self._given)
+
+    def _fit_graph(self, rows: Any) -> FittedAffinity:
+        """Fit the affinity to validated rows."""
         self.timings_: dict[str, float] = {}
         self._seed = seed_from(self.random_state)
-        self._rows = np.empty((rows.shape[0], 0)) if given else rows
+        self._rows = np.empty((rows.shape[0], 0)) if self._given else rows
         with self._timed("graph"):
             fitted = resolve_affinity(self.affinity).fit(rows, self._options())
-        if given:
-            require_rows(rows.shape[0])
         self._affinity_state = fitted.state
         self._fitted_affinity = fitted
         return fitted
@@ -145,8 +161,7 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         fitted = self._affinity()
-        given = isinstance(resolve_affinity(self.affinity), Precomputed)
-        rows = check_rows(self, X, reset=False, square=given)
+        rows = check_rows(self, X, reset=False, square=self._given)
         m = rows.shape[0]
         coordinates = np.empty((m, self.eigenvectors_.shape[1]))
         twins = np.full(m, -1, dtype=np.int64)
@@ -170,10 +185,14 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
         params = {
             name: value for name, value in self.get_params(deep=False).items() if name != "progress"
         }
-        params["random_state"] = self._seed
+        if not isinstance(self.random_state, (int, np.integer, type(None))):
+            params["random_state"] = self._seed
+        names = getattr(self, "feature_names_in_", None)
         kept = {
             "params": persistence.encode_params(params),
+            "seed": self._seed,
             "n_features_in": int(self.n_features_in_),
+            "feature_names_in": None if names is None else [str(name) for name in names],
             "n_connected_components": int(self.n_connected_components_),
             "solver": self.solver_,
             "timings": self.timings_,
@@ -188,6 +207,8 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
         """Restore what :meth:`_to_state` gave."""
         estimator = cls(**persistence.decode_params(kept["params"]))
         estimator.n_features_in_ = kept["n_features_in"]
+        if kept["feature_names_in"] is not None:
+            estimator.feature_names_in_ = np.array(kept["feature_names_in"], dtype=object)
         estimator.n_connected_components_ = kept["n_connected_components"]
         estimator.solver_ = kept["solver"]
         estimator.timings_ = kept["timings"]
@@ -199,7 +220,7 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
             if name.startswith("affinity.")
         }
         estimator._rows = _rows_from_arrays(arrays)
-        estimator._seed = int(estimator.random_state)
+        estimator._seed = int(kept["seed"])
         return estimator
 
     def __getstate__(self) -> dict[str, Any]:
@@ -229,8 +250,17 @@ def _rows_from_arrays(arrays: dict[str, np.ndarray]) -> Any:
     return sp.csr_matrix(parts, shape=tuple(arrays["rows.shape"]))
 
 
-def check_count(name: str, value: Any, low: int, high: int) -> int:
+def check_count(name: str, value: Any, low: int, high: int, limit: str = "") -> int:
     """Return an integer parameter after checking its bounds.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+    low, high : int
+        Bounds, both allowed.
+    limit : str
+        What the upper bound is, for the message.
 
     Raises
     ------
@@ -240,5 +270,5 @@ def check_count(name: str, value: Any, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise InputError(f"{name} must be an integer, got {value!r}.")
     if not low <= value <= high:
-        raise InputError(f"{name} must be between {low} and {high} here, got {value}.")
+        raise InputError(f"{name} must be between {low} and {high}{limit}; got {value}.")
     return int(value)

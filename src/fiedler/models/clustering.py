@@ -11,7 +11,14 @@ from sklearn.base import ClusterMixin
 from fiedler.exceptions import InputError
 from fiedler.graph import FittedAffinity
 from fiedler.models.base import SpectralBase, check_count
-from fiedler.partition import Partition, assign_labels, modularity_k, nearest_center, row_normalized
+from fiedler.partition import (
+    Partition,
+    assign_labels,
+    components_k,
+    modularity_k,
+    nearest_center,
+    row_normalized,
+)
 from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.spectrum import eigengap_k
 
@@ -28,9 +35,9 @@ class SpectralClustering(ClusterMixin, SpectralBase):  # type: ignore[misc]
     ----------
     n_clusters : int or {"auto", "eigengap", "modularity"}, default="auto"
         Clusters wanted, or the rule that chooses their number up to ``max_clusters``: the largest
-        gap between eigenvalues, or the largest modularity while micro-clusters are merged.
-        ``"auto"`` is ``"modularity"`` where the affinity is a matrix and ``"eigengap"`` where it
-        is a kernel too large to form.
+        gap between eigenvalues, or the fewest clusters whose modularity is within 0.01 of the
+        largest. ``"auto"``: the connected components where they are of like size; else
+        ``"modularity"``; ``"eigengap"`` where the affinity is a kernel too large to form.
     affinity, laplacian, solver
         As in :class:`SpectralEmbedding`.
     n_components : int or None, default=None
@@ -117,26 +124,32 @@ class SpectralClustering(ClusterMixin, SpectralBase):  # type: ignore[misc]
         """
         if self.assign not in ASSIGNMENTS:
             raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
-        n = int(X.shape[0]) if hasattr(X, "shape") and len(X.shape) else None
-        wanted = self._check_n_clusters(n)
-        affinity = self._fit_graph(X)
-        n = affinity.matrix.shape[0]
-        wanted = self._check_n_clusters(n)
-        self._fit_eigenvectors(affinity, min(self._n_vectors(wanted, n) + 1, n))
-        with self._timed("assignment"):
-            formed = _formed(affinity)
-            k = self._choose_k(formed) if isinstance(wanted, str) else wanted
-            self._keep_vectors(k, n)
-            self._warn_disconnected(k)
-            partition = assign_labels(
-                self.eigenvectors_,
-                k,
-                method=cast(Assignment, self.assign),
-                affinity=formed,
-                random_state=self._seed,
-            )
-        self._keep_partition(partition)
+        with self._all_or_nothing():
+            rows = self._fit_rows(X)
+            n = int(rows.shape[0])
+            wanted = self._check_n_clusters(n)
+            self._max_k = self._most_clusters(rows, wanted)
+            n_vectors = self._n_vectors(wanted, n)
+            affinity = self._fit_graph(rows)
+            self._fit_eigenvectors(affinity, min(n_vectors + 1, n))
+            with self._timed("assignment"):
+                self._assign(affinity, wanted, n)
         return self
+
+    def _assign(self, affinity: FittedAffinity, wanted: int | str, n: int) -> None:
+        """Choose k where that is asked for, and turn eigenvectors into labels."""
+        formed = _formed(affinity)
+        k = self._choose_k(formed) if isinstance(wanted, str) else wanted
+        self._keep_vectors(k, n)
+        self._warn_disconnected(k)
+        partition = assign_labels(
+            self.eigenvectors_,
+            k,
+            method=cast(Assignment, self.assign),
+            affinity=formed,
+            random_state=self._seed,
+        )
+        self._keep_partition(partition)
 
     def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
         """Fit and return ``labels_``, shape (n,)."""
@@ -203,17 +216,18 @@ class SpectralClustering(ClusterMixin, SpectralBase):  # type: ignore[misc]
 
     def _choose_k(self, formed: sp.csr_matrix | np.ndarray | None) -> int:
         most = min(self.max_clusters, len(self.eigenvalues_) - 1)
-        components = min(self.n_connected_components_, most)
+        by_components = components_k(self.component_sizes_) if self.n_clusters == "auto" else None
+        if by_components is not None and by_components <= most:
+            return by_components
+        if self.n_clusters == "modularity" and formed is None:
+            raise InputError(
+                "n_clusters='modularity' needs a formed affinity, which a full kernel of many "
+                "rows is not; use 'eigengap' or affinity='knn'."
+            )
         if self.n_clusters == "eigengap" or formed is None:
-            if self.n_clusters == "modularity":
-                raise InputError(
-                    "n_clusters='modularity' needs a formed affinity, which a full kernel of many "
-                    "rows is not; use 'eigengap' or affinity='knn'."
-                )
+            components = min(self.n_connected_components_, most)
             return eigengap_k(self.eigenvalues_, k_min=components, k_max=most)
-        return modularity_k(
-            self.eigenvectors_, formed, k_min=components, k_max=most, random_state=self._seed
-        )
+        return modularity_k(self.eigenvectors_, formed, k_max=most, random_state=self._seed)
 
     def _keep_vectors(self, k: int, n: int) -> None:
         """Keep as many eigenvectors as k clusters use, and one eigenvalue more."""

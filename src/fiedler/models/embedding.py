@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from fiedler.models.base import SpectralBase, check_count
+from fiedler.models.rows import require_distinct
 
 
 class SpectralEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SpectralBase):  # type: ignore[misc]
@@ -108,13 +109,17 @@ class SpectralEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Spect
         InputError
             If the rows or a parameter are unusable.
         """
-        affinity = self._fit_graph(X)
-        n = affinity.matrix.shape[0]
-        dropped = int(not self.keep_trivial)
-        k = check_count("n_components", self.n_components, 1, n - dropped) + dropped
-        self._fit_eigenvectors(affinity, k)
-        self._warn_disconnected(k)
-        self.embedding_ = self.eigenvectors_[:, dropped:]
+        with self._all_or_nothing():
+            rows = self._fit_rows(X)
+            dropped = int(not self.keep_trivial)
+            limit = ", the number of rows" + " less the trivial eigenvector" * dropped
+            most = rows.shape[0] - dropped
+            k = check_count("n_components", self.n_components, 1, most, limit) + dropped
+            if not self._given:
+                require_distinct(rows, 2, "an embedding")
+            self._fit_eigenvectors(self._fit_graph(rows), k)
+            self._warn_disconnected(k)
+            self.embedding_ = self.eigenvectors_[:, dropped:]
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:

@@ -12,6 +12,8 @@ from sklearn.utils.validation import validate_data
 from fiedler.exceptions import InputError
 
 _BLOCK = 8192
+# Nearly always the first block settles whether there are enough distinct rows.
+_DISTINCT_BLOCK = 256
 _KEPT_DTYPES = (np.uint8, np.float32, np.float64)
 
 
@@ -42,26 +44,28 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
     """
     if hasattr(X, "detach"):  # torch, without importing it
         X = X.detach().cpu().numpy()
-    shape = getattr(X, "shape", None)
-    if shape is not None and len(shape) > 2:
-        return _check_images(estimator, X, reset)
-    if isinstance(X, np.ndarray) and X.dtype.kind in "US":
+    if isinstance(X, (str, bytes, list, tuple)):
+        X = np.asarray(X)
+    if isinstance(X, np.ndarray) and X.dtype.kind in "USMmV":
         raise InputError(
-            "X holds strings, rows must be numbers; turn texts into numbers first, for instance "
-            "fiedler.open_rows(path).rows or sklearn's TfidfVectorizer."
+            f"X holds {'strings' if X.dtype.kind in 'US' else X.dtype}, rows must be numbers; open "
+            "files and texts by fiedler.open_rows(path).rows, turn other things into numbers first."
         )
-    _refuse_not_finite(X)
+    if len(getattr(X, "shape", ())) > 2:
+        return _check_images(estimator, X, reset)
+    # what is not finite is refused below, where the rows are named
     checked = validate_data(
-        estimator, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_min_samples=1
+        estimator, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_all_finite=False
     )
+    refuse_unusable(checked, only_finite=square)
     if checked.dtype not in _KEPT_DTYPES:
         checked = checked.astype(np.float64 if square else np.float32)
-    if reset and not square:
-        require_rows(checked.shape[0])
+    if reset and (not square or checked.shape == (1, 1)):
+        _require_rows(checked.shape[0])
     return checked
 
 
-def require_rows(n: int) -> None:
+def _require_rows(n: int) -> None:
     """Refuse a fit on fewer than two rows."""
     if n < 2:
         raise InputError(
@@ -71,8 +75,12 @@ def require_rows(n: int) -> None:
 
 def _check_images(estimator: Any, X: Any, reset: bool) -> Any:
     n, d = int(X.shape[0]), int(np.prod(X.shape[1:]))
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "buif":
+        raise InputError(f"X holds {X.dtype}, images must be real numbers.")
+    if n == 0:
+        raise InputError(f"X holds no rows: got shape {tuple(X.shape)}, at least one is needed.")
     if reset:
-        require_rows(n)
+        _require_rows(n)
         estimator.n_features_in_ = d
     elif d != estimator.n_features_in_:
         raise InputError(
@@ -82,31 +90,95 @@ def _check_images(estimator: Any, X: Any, reset: bool) -> Any:
     if not isinstance(X, np.ndarray):
         return X
     rows = X.reshape(n, d)
-    _refuse_not_finite(rows)
+    refuse_unusable(rows)
     return rows if rows.dtype in _KEPT_DTYPES else rows.astype(np.float32)
 
 
-def _refuse_not_finite(X: Any) -> None:
-    """Name the rows that hold NaN or infinity, reading block by block."""
-    if sp.issparse(X):
-        matrix = X.tocsr()
-        if matrix.dtype.kind != "f" or np.isfinite(matrix.data).all():
-            return
-        owner = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        bad = np.unique(owner[~np.isfinite(matrix.data)])
-    elif isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.ndim == 2:
-        found = [
-            start + np.flatnonzero(~np.isfinite(X[start : start + _BLOCK]).all(axis=1))
-            for start in range(0, len(X), _BLOCK)
-        ]
-        bad = np.concatenate(found) if found else np.empty(0, dtype=np.int64)
-    else:
-        return  # validate_data checks lists and data frames
+def refuse_unusable(rows: Any, *, only_finite: bool = False) -> None:
+    """Name the rows that hold NaN, infinity, or numbers too large to measure distances by.
+
+    Parameters
+    ----------
+    rows : ndarray or csr_matrix of shape (n, d)
+        Read block by block.
+    only_finite : bool
+        Whether numbers may be as large as they like (an affinity).
+
+    Raises
+    ------
+    InputError
+    """
+    if rows.dtype.kind not in "f":
+        return
+    suspects = [
+        start + np.flatnonzero(~np.isfinite(_squared_norms(rows[start : start + _BLOCK])))
+        for start in range(0, rows.shape[0], _BLOCK)
+    ]
+    suspect = np.concatenate(suspects) if suspects else np.empty(0, dtype=np.int64)
+    finite = np.array([_is_finite(rows[[i]]) for i in suspect], dtype=bool)
+    bad, large = suspect[~finite], suspect[finite]
     if len(bad):
         raise InputError(
             f"Input X contains NaN or infinity in {len(bad)} rows, first {bad[:10].tolist()}; "
             "remove or impute them (sklearn.impute.SimpleImputer)."
         )
+    if len(large) and not only_finite:
+        raise InputError(
+            f"Input X is too large in {len(large)} rows, first {large[:10].tolist()}: distances "
+            "are computed in float32, where squares must stay below 1e38; scale the rows "
+            "(sklearn.preprocessing.StandardScaler)."
+        )
+
+
+def _squared_norms(block: Any) -> np.ndarray:
+    """Return ``|x|^2`` in float32, which overflows just where distances would."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if sp.issparse(block):
+            narrow = block.astype(np.float32)
+            return np.asarray(narrow.multiply(narrow).sum(axis=1)).ravel()
+        narrow = np.asarray(block, dtype=np.float32)
+        return np.asarray(np.einsum("ij,ij->i", narrow, narrow))
+
+
+def _is_finite(row: Any) -> bool:
+    return bool(np.isfinite(row.data if sp.issparse(row) else row).all())
+
+
+def require_distinct(rows: Any, wanted: int, what: str) -> None:
+    """Refuse rows with fewer distinct values than clusters, which only chance could tell apart.
+
+    Parameters
+    ----------
+    rows : array-like of shape (n, ...)
+        Read block by block, and only until enough values are found.
+    wanted : int
+        Distinct rows needed.
+    what : str
+        What needs them, for the message.
+
+    Raises
+    ------
+    InputError
+    """
+    found = count_distinct(rows, wanted)
+    if found < wanted:
+        raise InputError(
+            f"{'all rows are equal' if found == 1 else f'only {found} rows are distinct'}, but "
+            f"{what} needs at least {wanted} distinct rows; ask for fewer or check the data."
+        )
+
+
+def count_distinct(rows: Any, enough: int) -> int:
+    """Return the number of distinct rows, or ``enough`` where there are at least as many."""
+    seen: set[bytes] = set()
+    for start in range(0, rows.shape[0], _DISTINCT_BLOCK):
+        block = rows[start : start + _DISTINCT_BLOCK]
+        dense = np.asarray(block.toarray() if sp.issparse(block) else block)
+        dense = dense + np.zeros(1, dense.dtype)  # turns -0.0 into 0.0, which it equals
+        seen.update(row.tobytes() for row in dense)
+        if len(seen) >= enough:
+            return enough
+    return len(seen)
 
 
 def seed_from(random_state: Any) -> int:

@@ -2,13 +2,14 @@
 
 from fiedler.partition.assign import assign_labels
 from fiedler.partition.centers import Partition, nearest_center, row_normalized
-from fiedler.partition.count import modularity_k
+from fiedler.partition.count import components_k, modularity_k
 from fiedler.partition.modularity import merge_groups, modularity, normalized_cut
 from fiedler.partition.rebuild import mixed_affinity, rebuild_partition
 
 __all__ = [
     "Partition",
     "assign_labels",
+    "components_k",
     "merge_groups",
     "mixed_affinity",
     "modularity",

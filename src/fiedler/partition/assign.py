@@ -99,12 +99,19 @@ def merge_microclusters(
     """Cut into about 6 k micro-clusters, then merge by modularity on the graph until k are left.
 
     Large curved clusters are not round in the eigenvectors, so k-means splits them; small pieces
-    of them are round, and the graph tells which pieces belong together.
+    of them are round, and the graph tells which pieces belong together. Of four starts the one of
+    largest modularity is kept.
     """
-    micro, centers = micro_clusters(vectors, MICRO_PER_CLUSTER * k, rng=rng)
-    between = group_affinity(affinity, micro, len(centers))
-    merged, _ = merge_groups(between, min(k, len(centers)))
-    return Partition(merged[micro], centers, merged, "merge")
+    best, best_modularity = None, -np.inf
+    for _ in range(_N_INIT):
+        micro, centers = micro_clusters(vectors, MICRO_PER_CLUSTER * k, rng=rng)
+        between = group_affinity(affinity, micro, len(centers))
+        merged, trace = merge_groups(between, min(k, len(centers)))
+        if trace[-1] > best_modularity:
+            best = Partition(merged[micro], centers, merged, "merge")
+            best_modularity = float(trace[-1])
+    assert best is not None
+    return best
 
 
 def micro_clusters(

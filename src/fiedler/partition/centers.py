@@ -10,7 +10,8 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 # k-means on more rows than this sees a sample; the centres hardly move, the time does.
-_SAMPLE_ROWS = 100_000
+_SAMPLE_ROWS = 25_000
+_SAMPLE_ROWS_PER_CENTER = 200
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def nearest_center(rows: np.ndarray, partition: Partition) -> tuple[np.ndarray, 
 def kmeans(
     rows: np.ndarray, k: int, *, n_init: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster rows by k-means (scikit-learn's, on a sample of at most 100,000 rows).
+    """Cluster rows by k-means (scikit-learn's), on a sample of max(25,000, 200 k) rows.
 
     Returns
     -------
@@ -88,8 +89,9 @@ def kmeans(
         ``m <= k``: fewer where the rows have fewer distinct places.
     """
     sample = rows
-    if len(rows) > _SAMPLE_ROWS:
-        sample = rows[np.sort(rng.choice(len(rows), _SAMPLE_ROWS, replace=False))]
+    most = max(_SAMPLE_ROWS, _SAMPLE_ROWS_PER_CENTER * k)
+    if len(rows) > most:
+        sample = rows[np.sort(rng.choice(len(rows), most, replace=False))]
     seed = int(rng.integers(2**31 - 1))
     with warnings.catch_warnings():
         # fewer distinct places than k is told by fewer centres, below
