@@ -36,6 +36,7 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
     device: str
     random_state: Any
     progress: Any
+    embedding_: np.ndarray
 
     def __sklearn_tags__(self) -> Any:
         """Declare sparse input and, for a given affinity, pairwise input."""
@@ -85,6 +86,10 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
     def _given(self) -> bool:
         """Whether the rows are an affinity."""
         return isinstance(resolve_affinity(self.affinity), Precomputed)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.embedding_.shape[1])
 
     def _fit_rows(self, X: Any) -> Any:
         """Validate the rows to fit, before anything is computed."""

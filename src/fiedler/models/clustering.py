@@ -6,11 +6,12 @@ from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import ClusterMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 
 from fiedler.exceptions import InputError
 from fiedler.graph import FittedAffinity
 from fiedler.models.base import SpectralBase, check_count
+from fiedler.models.rows import count_distinct, require_distinct
 from fiedler.partition import (
     Partition,
     assign_labels,
@@ -24,9 +25,15 @@ from fiedler.spectrum import eigengap_k
 
 # Merging wants about three eigenvectors a cluster; past this many more they only cost.
 _EXTRA_COMPONENTS = 100
+_RULES = ("auto", "eigengap", "modularity")
 
 
-class SpectralClustering(ClusterMixin, SpectralBase):  # type: ignore[misc]
+class SpectralClustering(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    ClusterMixin,  # type: ignore[misc]
+    SpectralBase,
+):
     """Spectral clustering that scales, chooses k, and predicts new rows without refitting.
 
     Ng, Jordan & Weiss (2001); von Luxburg (2007), "A tutorial on spectral clustering".
@@ -127,21 +134,20 @@ class SpectralClustering(ClusterMixin, SpectralBase):  # type: ignore[misc]
         with self._all_or_nothing():
             rows = self._fit_rows(X)
             n = int(rows.shape[0])
-            wanted = self._check_n_clusters(n)
-            self._max_k = self._most_clusters(rows, wanted)
-            n_vectors = self._n_vectors(wanted, n)
+            most = self._most_clusters(rows)
+            n_vectors = self._n_vectors(most, n)
             affinity = self._fit_graph(rows)
             self._fit_eigenvectors(affinity, min(n_vectors + 1, n))
             with self._timed("assignment"):
-                self._assign(affinity, wanted, n)
+                k = self._assign(affinity, most)
+            self._warn_disconnected(k)
         return self
 
-    def _assign(self, affinity: FittedAffinity, wanted: int | str, n: int) -> None:
-        """Choose k where that is asked for, and turn eigenvectors into labels."""
+    def _assign(self, affinity: FittedAffinity, most: int) -> int:
+        """Choose k where that is asked for, turn eigenvectors into labels, and return k."""
         formed = _formed(affinity)
-        k = self._choose_k(formed) if isinstance(wanted, str) else wanted
-        self._keep_vectors(k, n)
-        self._warn_disconnected(k)
+        k = self._choose_k(formed, most) if isinstance(self.n_clusters, str) else most
+        self._keep_vectors(k)
         partition = assign_labels(
             self.eigenvectors_,
             k,
@@ -150,6 +156,7 @@ class SpectralClustering(ClusterMixin, SpectralBase):  # type: ignore[misc]
             random_state=self._seed,
         )
         self._keep_partition(partition)
+        return k
 
     def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
         """Fit and return ``labels_``, shape (n,)."""
@@ -197,25 +204,32 @@ class SpectralClustering(ClusterMixin, SpectralBase):  # type: ignore[misc]
         confidence[known] = self.confidence_[twins[known]]
         return labels, confidence
 
-    def _check_n_clusters(self, n: int | None) -> int | str:
-        if isinstance(self.n_clusters, str):
-            if self.n_clusters not in ("auto", "eigengap", "modularity"):
-                raise InputError(
-                    "n_clusters must be an integer, 'auto', 'eigengap' or 'modularity', got "
-                    f"{self.n_clusters!r}."
-                )
-            check_count("max_clusters", self.max_clusters, 1, 10**6)
-            return self.n_clusters
-        return check_count("n_clusters", self.n_clusters, 1, 10**9 if n is None else n)
+    def _most_clusters(self, rows: Any) -> int:
+        """Return the number of clusters wanted, or the most that a rule may choose."""
+        n = int(rows.shape[0])
+        if isinstance(self.n_clusters, (int, np.integer)) and not isinstance(self.n_clusters, bool):
+            k = check_count("n_clusters", self.n_clusters, 1, n, ", the number of rows")
+            if k > 1 and not self._given:
+                require_distinct(rows, k, f"n_clusters={k}")
+            return k
+        if not isinstance(self.n_clusters, str) or self.n_clusters not in _RULES:
+            raise InputError(
+                "n_clusters must be an integer, 'auto', 'eigengap' or 'modularity', got "
+                f"{self.n_clusters!r}."
+            )
+        most = min(check_count("max_clusters", self.max_clusters, 1, 10**6), n)
+        if self._given:
+            return most
+        require_distinct(rows, 2, "a clustering")
+        return count_distinct(rows, most)
 
-    def _n_vectors(self, wanted: int | str, n: int) -> int:
+    def _n_vectors(self, k: int, n: int) -> int:
         if self.n_components is not None:
-            return check_count("n_components", self.n_components, 1, n)
-        k = min(self.max_clusters, n) if isinstance(wanted, str) else wanted
+            return check_count("n_components", self.n_components, 1, n, ", the number of rows")
         return min(3 * k, k + _EXTRA_COMPONENTS, n)
 
-    def _choose_k(self, formed: sp.csr_matrix | np.ndarray | None) -> int:
-        most = min(self.max_clusters, len(self.eigenvalues_) - 1)
+    def _choose_k(self, formed: sp.csr_matrix | np.ndarray | None, most: int) -> int:
+        most = min(most, len(self.eigenvalues_) - 1)
         by_components = components_k(self.component_sizes_) if self.n_clusters == "auto" else None
         if by_components is not None and by_components <= most:
             return by_components
@@ -229,9 +243,9 @@ class SpectralClustering(ClusterMixin, SpectralBase):  # type: ignore[misc]
             return eigengap_k(self.eigenvalues_, k_min=components, k_max=most)
         return modularity_k(self.eigenvectors_, formed, k_max=most, random_state=self._seed)
 
-    def _keep_vectors(self, k: int, n: int) -> None:
+    def _keep_vectors(self, k: int) -> None:
         """Keep as many eigenvectors as k clusters use, and one eigenvalue more."""
-        kept = min(self._n_vectors(k, n), self.eigenvectors_.shape[1])
+        kept = self._n_vectors(k, len(self.eigenvectors_))
         self.eigenvectors_ = np.ascontiguousarray(self.eigenvectors_[:, :kept])
         self.embedding_ = self.eigenvectors_
         self.eigenvalues_ = self.eigenvalues_[: kept + 1]

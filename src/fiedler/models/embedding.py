@@ -144,10 +144,6 @@ class SpectralEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Spect
         coordinates, _ = self._new_eigenvectors(X)
         return coordinates[:, int(not self.keep_trivial) :]
 
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.embedding_.shape[1])
-
     @classmethod
     def _from_state(cls, kept: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
         estimator = super()._from_state(kept, arrays)

@@ -72,6 +72,11 @@ def assign_labels(
             "assign='merge' needs a formed affinity, which a full kernel of many rows is not. "
             "Use assign='kmeans' or affinity='knn'."
         )
+    if method in ("cluster_qr", "discretize") and vectors.shape[1] < k:
+        raise InputError(
+            f"assign={method!r} needs one eigenvector for each of {k} clusters, got "
+            f"{vectors.shape[1]}; raise n_components or use assign='kmeans'."
+        )
     rng = np.random.default_rng(random_state)
     if k == 1:
         return _one_cluster(vectors)
@@ -104,7 +109,7 @@ def merge_microclusters(
     """
     best, best_modularity = None, -np.inf
     for _ in range(_N_INIT):
-        micro, centers = micro_clusters(vectors, MICRO_PER_CLUSTER * k, rng=rng)
+        micro, centers = micro_clusters(vectors, MICRO_PER_CLUSTER * k, rng=rng, at_least=k)
         between = group_affinity(affinity, micro, len(centers))
         merged, trace = merge_groups(between, min(k, len(centers)))
         if trace[-1] > best_modularity:
@@ -115,10 +120,13 @@ def merge_microclusters(
 
 
 def micro_clusters(
-    vectors: np.ndarray, count: int, *, rng: np.random.Generator
+    vectors: np.ndarray, count: int, *, rng: np.random.Generator, at_least: int = 2
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return k-means labels and centres of many small groups of row-normalised eigenvectors."""
-    count = max(2, min(count, len(vectors) // 5))
+    """Return k-means labels and centres of many small groups of row-normalised eigenvectors.
+
+    They have five rows or more on average, unless ``at_least`` so many groups are needed.
+    """
+    count = max(at_least, min(count, len(vectors) // 5))
     return kmeans(row_normalized(vectors), count, n_init=1, rng=rng)
 
 
