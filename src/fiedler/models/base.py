@@ -117,7 +117,8 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
                 random_state=self._seed,
                 progress=self.progress or silent,
             )
-        self.eigenvectors_ = pairs.vectors
+        # in C order, as they come back from a file: products then round the same
+        self.eigenvectors_ = np.ascontiguousarray(pairs.vectors)
         self.eigenvalues_ = pairs.values
         self.eigen_residuals_ = pairs.residuals
         self.n_connected_components_ = pairs.n_connected_components
