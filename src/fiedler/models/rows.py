@@ -47,22 +47,31 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
     if isinstance(X, (str, bytes, list, tuple)):
         X = np.asarray(X)
     if isinstance(X, np.ndarray) and X.dtype.kind in "USMmV":
-        raise InputError(
-            f"X holds {'strings' if X.dtype.kind in 'US' else X.dtype}, rows must be numbers; open "
-            "files and texts by fiedler.open_rows(path).rows, turn other things into numbers first."
-        )
+        raise _not_numbers("strings" if X.dtype.kind in "US" else str(X.dtype))
     if len(getattr(X, "shape", ())) > 2:
         return _check_images(estimator, X, reset)
     # what is not finite is refused below, where the rows are named
-    checked = validate_data(
-        estimator, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_all_finite=False
-    )
+    try:
+        checked = validate_data(
+            estimator, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_all_finite=False
+        )
+    except ValueError as error:
+        if "could not convert string" in str(error):
+            raise _not_numbers("strings") from error
+        raise
     refuse_unusable(checked, only_finite=square)
     if checked.dtype not in _KEPT_DTYPES:
         checked = checked.astype(np.float64 if square else np.float32)
     if reset and (not square or checked.shape == (1, 1)):
         _require_rows(checked.shape[0])
     return checked
+
+
+def _not_numbers(what: str) -> InputError:
+    return InputError(
+        f"X holds {what}, rows must be numbers; open files and texts by "
+        "fiedler.open_rows(path).rows, turn other things into numbers first."
+    )
 
 
 def _require_rows(n: int) -> None:
