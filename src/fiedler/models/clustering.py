@@ -18,7 +18,6 @@ from fiedler.partition import (
     components_k,
     modularity_k,
     nearest_center,
-    row_normalized,
 )
 from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.spectrum import eigengap_k
@@ -198,7 +197,7 @@ class SpectralClustering(
         any other cluster: 0 on a border, 1 on a centre.
         """
         coordinates, twins = self._new_eigenvectors(X)
-        labels, confidence = nearest_center(row_normalized(coordinates), self._partition)
+        labels, confidence = nearest_center(coordinates, self._partition)
         known = twins >= 0
         labels[known] = self.labels_[twins[known]]
         confidence[known] = self.confidence_[twins[known]]
@@ -256,7 +255,7 @@ class SpectralClustering(
         self.labels_ = partition.labels
         self.n_clusters_ = partition.n_clusters
         self.assignment_ = partition.method
-        self.confidence_ = nearest_center(row_normalized(self.eigenvectors_), partition)[1]
+        self.confidence_ = nearest_center(self.eigenvectors_, partition)[1]
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         kept, arrays = super()._to_state()

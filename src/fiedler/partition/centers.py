@@ -23,7 +23,8 @@ class Partition:
     labels : ndarray of shape (n,), int64
         0 to the number of clusters less one.
     centers : ndarray of shape (m, d), float64
-        Centres in the space of row-normalised eigenvectors; a cluster may have several.
+        Centres in the space of the first d eigenvectors, their rows scaled to unit length; a
+        cluster may have several.
     center_labels : ndarray of shape (m,), int64
         Cluster of each centre.
     method : str
@@ -47,13 +48,14 @@ def row_normalized(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(vectors / np.where(length > 0, length, 1.0))
 
 
-def nearest_center(rows: np.ndarray, partition: Partition) -> tuple[np.ndarray, np.ndarray]:
+def nearest_center(vectors: np.ndarray, partition: Partition) -> tuple[np.ndarray, np.ndarray]:
     """Assign rows to the cluster of their nearest centre.
 
     Parameters
     ----------
-    rows : ndarray of shape (m, d)
-        Row-normalised eigenvectors, the first columns of which the centres know.
+    vectors : ndarray of shape (m, d)
+        Coordinates in the eigenvectors. Those that the centres know, the first, are scaled to unit
+        length here.
     partition : Partition
 
     Returns
@@ -63,7 +65,7 @@ def nearest_center(rows: np.ndarray, partition: Partition) -> tuple[np.ndarray, 
         ``1 - a / b`` with the distances to the nearest centre of the own and of any other cluster:
         0 on the border, 1 on the centre; 1 where there is one cluster.
     """
-    points = rows[:, : partition.centers.shape[1]]
+    points = row_normalized(vectors[:, : partition.centers.shape[1]])
     centers = partition.centers
     best = np.full((len(points), partition.n_clusters), np.inf)
     squared = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2.0 * points @ centers.T

@@ -22,10 +22,20 @@ def mixed_affinity(graphs: Sequence[sp.csr_matrix]) -> sp.csr_matrix:
     ----------
     graphs : sequence of csr_matrix of shape (n, n)
         Symmetric, not negative, not empty.
+
+    Raises
+    ------
+    InputError
+        If there is no graph, one has no edges, or their shapes differ.
     """
-    if not graphs:
-        raise InputError("mixed_affinity needs at least one graph.")
-    scaled = [graph * (1.0 / graph.sum()) for graph in graphs]
+    shapes = {graph.shape for graph in graphs}
+    totals = [float(graph.sum()) for graph in graphs]
+    if len(shapes) != 1 or min(totals) <= 0:
+        raise InputError(
+            "mixed_affinity needs at least one graph, all of one shape and with edges; got shapes "
+            f"{sorted(shapes)} and total weights {totals}."
+        )
+    scaled = [graph * (1.0 / total) for graph, total in zip(graphs, totals, strict=True)]
     total = scaled[0]
     for graph in scaled[1:]:
         total = total + graph

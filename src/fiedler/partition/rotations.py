@@ -66,6 +66,8 @@ def discretize(
             break
         objective = float(strength.sum())
         rotation = (left @ right).T
+    else:
+        labels = (rows @ rotation).argmax(axis=1)
     return _compact(labels, rotation.T, np.arange(k), "discretize")
 
 
