@@ -5,39 +5,28 @@
 Rows: data set x affinity x number of eigenvectors x solver x landmarks. Columns, mean and standard
 deviation over 5 seeds: largest error of an eigenvalue, sine of the largest principal angle to the
 exact eigenvectors, largest residual ``|M u - (1 - value) u|``, seconds. No label is read. USPS
-comes from the folder in FIEDLER_DATA (default: ``shared/data`` beside the repository). Results go
-to ``benchmarks/results/approximate_solvers.json``.
+comes from ``fiedler.load_dataset``. Results go to ``benchmarks/results/approximate_solvers.json``.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import os
-import platform
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy
-import sklearn
-import torch
+from common import load, mean_sd, record
 from scipy.linalg import subspace_angles
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
-import fiedler
 from fiedler.exceptions import ConvergenceWarning
 from fiedler.graph.kernel import KernelOperator, median_sigma
 from fiedler.spectrum.minibatch import minibatch_eigenpairs
 from fiedler.spectrum.nystrom import nystrom_eigenpairs
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("FIEDLER_DATA") or ROOT.parent / "shared" / "data")
 SEEDS = range(5)
 N_USPS = 2000
 LANDMARKS = {10: (100, 300, 500, 1000), 64: (640, 1000)}
@@ -49,12 +38,11 @@ Solver = Callable[[KernelOperator, int, int], tuple[np.ndarray, np.ndarray, dict
 
 def data_sets() -> dict[str, np.ndarray]:
     """Rows in float32: all of digits, and a fixed random sample of USPS (which is sorted)."""
-    with np.load(DATA / "usps.npz") as stored:
-        usps = stored["X"].reshape(len(stored["X"]), -1)
+    usps, _ = load("usps")
     sample = np.random.default_rng(0).choice(len(usps), N_USPS, replace=False)
     return {
         "digits": load_digits().data.astype(np.float32),
-        f"usps {N_USPS}": usps[sample].astype(np.float32) / 255,
+        f"usps {N_USPS}": usps[sample] / 255,
     }
 
 
@@ -131,8 +119,7 @@ def rows() -> list[dict[str, Any]]:
                         "gap": gap, "dense_eigh_seconds": dense_seconds, "solver": name,
                     }  # fmt: skip
                     for column in COLUMNS:
-                        figures = [run[column] for run in runs]
-                        row[column] = {"mean": np.mean(figures), "sd": np.std(figures, ddof=1)}
+                        row[column] = mean_sd([run[column] for run in runs])
                     table.append(row)
                     cells = (f"{row[c]['mean']:.1e} ± {row[c]['sd']:.0e}" for c in COLUMNS)
                     print(f"  {name:50s}" + "  ".join(cells), flush=True)
@@ -141,27 +128,9 @@ def rows() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, print, and keep the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--output", type=Path, default=ROOT / "benchmarks/results/approximate_solvers.json"
-    )
-    output = parser.parse_args().output
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     print("columns: " + ", ".join(COLUMNS) + " (mean ± sd of 5 seeds)")
-    result = {
-        "command": "python benchmarks/approximate_solvers.py",
-        "date": datetime.date.today().isoformat(),
-        "versions": {
-            "fiedler": fiedler.__version__, "python": platform.python_version(),
-            "numpy": np.__version__, "scipy": scipy.__version__,
-            "scikit-learn": sklearn.__version__, "torch": torch.__version__,
-        },
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "seeds": list(SEEDS),
-        "rows": rows(),
-    }  # fmt: skip
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=1) + "\n")
+    record("approximate_solvers", rows(), seeds=list(SEEDS))
 
 
 if __name__ == "__main__":
