@@ -96,14 +96,14 @@ def test_knn_is_its_formula(affinity: KNN) -> None:
     assert fitted.neighbors.n_neighbors == k
 
 
-def test_knn_takes_five_or_ten_neighbors_or_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_knn_takes_five_or_seven_neighbors_or_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
     neighbors = KNN().fit(POINTS, OPTIONS).neighbors
     assert neighbors is not None
     assert neighbors.n_neighbors == 5
-    monkeypatch.setattr(knn, "_LARGE_ROWS", 90)
+    monkeypatch.setattr(knn, "_MANY_ROWS", 90)
     neighbors = KNN().fit(POINTS, OPTIONS).neighbors
     assert neighbors is not None
-    assert neighbors.n_neighbors == 10
+    assert neighbors.n_neighbors == 7
     few = KNN(weights="self-tuning").fit(POINTS[:5], OPTIONS)  # scale neighbour 7 of only 4
     assert few.neighbors is not None
     assert few.neighbors.n_neighbors == 4

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from fiedler.exceptions import InputError
 from fiedler.graph.blocks import Metric
 from fiedler.graph.fitted import (
     CrossAffinity,
@@ -20,7 +21,7 @@ from fiedler.graph.kernel import median_sigma
 from fiedler.graph.neighbors import NeighborGraph, NeighborIndex
 
 Weights = Literal["binary", "gaussian", "self-tuning"]
-_LARGE_ROWS = 3000
+_MANY_ROWS = 3000
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class KNN:
     Parameters
     ----------
     n_neighbors : int or None
-        Neighbours of each row, itself not counted. None takes 10, and 5 below 3,000 rows, where
-        clusters are small and edges between them come sooner (``benchmarks/assignment.py``).
+        Neighbours of each row, itself not counted; all others where they are fewer. None takes 7,
+        and 5 below 3,000 rows, where clusters are small and edges leave them sooner
+        (``benchmarks/EXPERIMENTS.md``). Raise it where the graph falls into pieces.
     weights : {"binary", "gaussian", "self-tuning"}
         ``A_ij`` of a neighbour: 1; ``exp(-d^2 / (2 sigma^2))`` with ``sigma`` the median distance
         to the ``scale_neighbor``-th neighbour; or ``exp(-d^2 / (s_i s_j))`` with each row's own
@@ -50,7 +52,7 @@ class KNN:
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Search the neighbours and weigh them."""
         check_choice("weights", self.weights, ("binary", "gaussian", "self-tuning"))
-        k = _default_neighbors(rows.shape[0]) if self.n_neighbors is None else self.n_neighbors
+        k = self._count(int(rows.shape[0]))
         index = options.index(rows, k, self.metric)
         graph = index.graph(options.progress)
         scales = self._scales(graph)
@@ -65,6 +67,14 @@ class KNN:
         """Rebuild the search index; the scales come from ``state``."""
         index = options.index(rows, int(state["k"][0]), self.metric)
         return self._fitted(sp.csr_matrix((0, 0)), index, state, None)
+
+    def _count(self, n: int) -> int:
+        """Return how many neighbours each of n rows gets."""
+        if self.n_neighbors is None:
+            return min(7 if n >= _MANY_ROWS else 5, n - 1)
+        if self.n_neighbors < 1:
+            raise InputError(f"KNN needs n_neighbors >= 1, got {self.n_neighbors}.")
+        return min(self.n_neighbors, n - 1)
 
     def _scales(self, graph: NeighborGraph) -> np.ndarray:
         """Return one positive scale per row (infinity where all neighbours weigh 1)."""
@@ -95,10 +105,6 @@ class KNN:
             return CrossAffinity(weights, find_twins(indices, distances))
 
         return FittedAffinity(matrix, cross, state, graph)
-
-
-def _default_neighbors(n: int) -> int:
-    return min(10 if n >= _LARGE_ROWS else 5, n - 1)
 
 
 def symmetrized(directed: sp.csr_matrix) -> sp.csr_matrix:

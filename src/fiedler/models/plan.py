@@ -39,7 +39,7 @@ class CostEstimate:
 _BASE_BYTES = 350e6
 _PRODUCTS_PER_SECOND_CORE = 1.0e11
 _EDGE_COLUMNS_PER_SECOND_CORE = 1.5e8
-_NEIGHBORS = 10
+_NEIGHBORS = 7
 
 
 def estimate_cost(
