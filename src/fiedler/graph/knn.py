@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from fiedler.exceptions import InputError
 from fiedler.graph.blocks import Metric
 from fiedler.graph.fitted import (
     CrossAffinity,
@@ -31,8 +30,8 @@ class KNN:
     Parameters
     ----------
     n_neighbors : int or None
-        Neighbours of each row, itself not counted; all others where they are fewer. None takes 7,
-        and 5 below 3,000 rows, where clusters are small and edges leave them sooner
+        Neighbours of each row, itself not counted. None takes 7, and 5 below 3,000 rows, where
+        clusters are small and edges leave them sooner (all others where they are fewer)
         (``benchmarks/EXPERIMENTS.md``). Raise it where the graph falls into pieces.
     weights : {"binary", "gaussian", "self-tuning"}
         ``A_ij`` of a neighbour: 1; ``exp(-d^2 / (2 sigma^2))`` with ``sigma`` the median distance
@@ -72,9 +71,7 @@ class KNN:
         """Return how many neighbours each of n rows gets."""
         if self.n_neighbors is None:
             return min(7 if n >= _MANY_ROWS else 5, n - 1)
-        if self.n_neighbors < 1:
-            raise InputError(f"KNN needs n_neighbors >= 1, got {self.n_neighbors}.")
-        return min(self.n_neighbors, n - 1)
+        return self.n_neighbors
 
     def _scales(self, graph: NeighborGraph) -> np.ndarray:
         """Return one positive scale per row (infinity where all neighbours weigh 1)."""
