@@ -61,7 +61,8 @@ class SpectralClustering(
     labels_ : ndarray of shape (n,), int64
         Cluster of each fitted row, from 0.
     n_clusters_ : int
-        Clusters found. Fewer than asked for where the rows have fewer distinct places.
+        Clusters found. Fewer than asked for where the eigenvectors have fewer distinct places, or
+        ``"discretize"`` leaves a cluster without rows.
     confidence_ : ndarray of shape (n,)
         How much nearer a row is to its own cluster's centre than to another's, 0 to 1.
     embedding_ : ndarray of shape (n, n_components)
@@ -164,8 +165,9 @@ class SpectralClustering(
     def transform(self, X: Any) -> np.ndarray:
         """Give new rows their eigenvector coordinates, shape (m, n_components).
 
-        A row that equals a fitted one gets its coordinates; the others get them by their
-        neighbours. Nothing is refitted, and a row's result does not depend on the others.
+        A row that equals a fitted one gets its coordinates (not where the affinity is given or a
+        function); the others get them by their neighbours. Nothing is refitted, and a row's result
+        does not depend on the others.
         """
         return self._new_eigenvectors(X)[0]
 
@@ -177,7 +179,9 @@ class SpectralClustering(
         """Give new rows the cluster of the centre nearest to their coordinates.
 
         A row that equals a fitted one gets its label, so ``predict`` of the fitted rows is
-        ``labels_`` (of several equal fitted rows, the first one's).
+        ``labels_`` (of several equal fitted rows, the first one's). Where the affinity is given or
+        a function, equal rows are not known as such; there the fitted rows get their labels back
+        but for those on borders.
 
         Parameters
         ----------

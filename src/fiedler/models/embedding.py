@@ -129,8 +129,9 @@ class SpectralEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Spect
     def transform(self, X: Any) -> np.ndarray:
         """Give new rows their coordinates, by those of their neighbours.
 
-        A row that equals a fitted one gets its coordinates. Nothing is refitted, and a row's result
-        does not depend on the others.
+        A row that equals a fitted one gets its coordinates (not where the affinity is given or a
+        function: there it is extended to as if it were new, which is exact for ``"sym"`` and
+        ``"rw"``). Nothing is refitted, and a row's result does not depend on the others.
 
         Parameters
         ----------

@@ -63,7 +63,7 @@ def assign_labels(
     Raises
     ------
     InputError
-        If the method is unknown or lacks the graph.
+        If the method is unknown, or lacks the graph or eigenvectors.
     """
     if method not in ASSIGNMENTS:
         raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {method!r}.")
