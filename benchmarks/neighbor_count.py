@@ -13,13 +13,12 @@ from typing import Any
 from common import SETS, ResumableTable, arguments, graph_and_vectors, load, mean_sd
 
 from fiedler.evaluation import accuracy
-from fiedler.graph import KNN
 from fiedler.partition import assign_labels
 
 NEIGHBORS = (5, 7, 10, 15, 20)
 NOTES = [
-    f"acc_q: accuracy of assign='auto' on the graph of q neighbours (default: "
-    f"{KNN().n_neighbors}), mean ± sd over the seeds, told the true number of classes.",
+    "acc_q: accuracy of assign='auto' on the graph of q neighbours, mean ± sd over the seeds, told "
+    "the true number of classes.",
     "components_q: connected components of that graph.",
 ]
 
