@@ -178,7 +178,7 @@ def test_run_folder_is_complete(finished: tuple[Path, Any], table: Path) -> None
     assert record["seed"] == 7
     assert record["result"]["cluster_sizes"] == [30, 30, 30]
     assert record["metrics"]["acc"] == 1.0
-    assert {"reading", "neighbors", "eigenvectors", "assignment"} <= set(record["timings"])
+    assert {"reading", "graph", "eigenvectors", "assignment"} <= set(record["timings"])
     assert record["versions"]["numpy"] == np.__version__
     assert record["command"][1:3] == ["cluster", str(table)]
     page = (run / "report.html").read_text()

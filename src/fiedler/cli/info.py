@@ -80,7 +80,7 @@ def _describe_model(path: Path) -> dict[str, Any]:
         "file": str(path),
         "bytes": path.stat().st_size,
         "method": kind,
-        "parameters": params,
+        "parameters": params.get("params", params),
         "arrays": {
             name: f"{array.dtype} {' x '.join(map(str, array.shape)) or 'scalar'}"
             for name, array in arrays.items()

@@ -43,6 +43,7 @@ class RowBlocks:
         self.metric = metric
         self.shape = (int(rows.shape[0]), int(np.prod(rows.shape[1:], dtype=np.int64)))
         self.shift = self._default_shift() if shift is None else shift
+        self._unshifted = not bool(self.shift.any())
 
     def _default_shift(self) -> torch.Tensor:
         n, d = self.shape
@@ -61,6 +62,8 @@ class RowBlocks:
         block = _as_tensor(self.rows[selection], self.shape[1])
         if self.metric == "cosine":
             return torch.nn.functional.normalize(block.float(), dim=1, eps=1e-30)
+        if self._unshifted and block.dtype == torch.float32:
+            return block
         shifted = torch.empty(block.shape, dtype=torch.float32)
         return torch.sub(block, self.shift.to(block.dtype), out=shifted)
 
@@ -84,9 +87,15 @@ def _as_tensor(block: Any, n_features: int) -> torch.Tensor:
     tensor: torch.Tensor = (
         block.detach().cpu().to(torch.float32 if fits else torch.float64)
         if isinstance(block, torch.Tensor)
-        else torch.from_numpy(np.ascontiguousarray(block, np.float32 if fits else np.float64))
+        else torch.from_numpy(_writeable(block, np.float32 if fits else np.float64))
     )
     return tensor.reshape(-1, n_features)
+
+
+def _writeable(block: np.ndarray, dtype: type) -> np.ndarray:
+    """Return a contiguous array that torch may share: read-only memory maps are copied."""
+    array = np.ascontiguousarray(block, dtype)
+    return array if array.flags.writeable else array.copy()
 
 
 def block_size(n_columns: int, budget_bytes: int = 64 << 20, itemsize: int = 4) -> int:

@@ -20,12 +20,13 @@ from fiedler.graph.precision import scan_dtype
 from fiedler.progress import ProgressCallback, silent
 
 ROWS_PER_CELL = 400
-_CALIBRATION_ROWS = 384
+_CALIBRATION_ROWS = 256
 _LLOYD_STEPS = 6
 _TRAINING_ROWS_PER_CELL = 40
 # Shapes are padded to multiples of this: each new shape costs a kernel compilation in oneDNN.
 _PAD = 64
-_QUERY_BLOCK = 32768
+_BLOCK = 4096
+_QUERY_BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device)
     n_cells = max(1, min(n // ROWS_PER_CELL, 4096))
     centroids = _coarse_centroids(rows, n_cells, rng, device)
     cells = torch.cat(
-        [nearest_cells(b.to(device), centroids, 1)[:, 0] for _, b in rows.blocks(8192)]
+        [nearest_cells(b.to(device), centroids, 1)[:, 0] for _, b in rows.blocks(_BLOCK)]
     )
     order = cells.argsort(stable=True).cpu()
     sizes = torch.bincount(cells, minlength=n_cells).cpu()
@@ -80,7 +81,7 @@ def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device)
     dtype = scan_dtype(device)
     scanned = torch.zeros(total, rows.shape[1], dtype=dtype, device=device)
     norms = torch.full((total,), torch.inf, device=device)
-    for start, block in stored.blocks(8192):
+    for start, block in stored.blocks(_BLOCK):
         where = target[start : start + len(block)].to(device)
         scanned[where] = block.to(device, dtype)
         norms[where] = (block * block).sum(1).to(device)
@@ -95,8 +96,8 @@ def _gather_rows(rows: RowBlocks, order: torch.Tensor) -> RowBlocks:
     zero = torch.zeros_like(rows.shift)
     source = RowBlocks(rows.rows, rows.metric, zero) if is_bytes else rows
     stored = torch.empty(rows.shape, dtype=torch.uint8 if is_bytes else torch.float32)
-    for start in range(0, len(order), 8192):
-        stored[start : start + 8192] = source.take(order[start : start + 8192]).to(stored.dtype)
+    for start in range(0, len(order), _BLOCK):
+        stored[start : start + _BLOCK] = source.take(order[start : start + _BLOCK]).to(stored.dtype)
     return RowBlocks(stored, rows.metric, rows.shift if is_bytes else zero)
 
 
@@ -107,7 +108,9 @@ def _coarse_centroids(
     sample = rows.take(np.sort(rng.choice(len(rows), size, replace=False))).to(device)
     centroids = sample[torch.from_numpy(rng.choice(size, n_cells, replace=False))].clone()
     for _ in range(_LLOYD_STEPS):
-        cells = torch.cat([nearest_cells(b, centroids, 1)[:, 0] for b in torch.split(sample, 8192)])
+        cells = torch.cat(
+            [nearest_cells(b, centroids, 1)[:, 0] for b in torch.split(sample, _BLOCK)]
+        )
         counts = torch.bincount(cells, minlength=n_cells)[:, None]
         sums = torch.zeros_like(centroids).index_add_(0, cells, sample)
         centroids = torch.where(counts > 0, sums / counts.clamp(min=1), centroids)
@@ -200,7 +203,7 @@ def search_cells(
     device = index.centroids.device
     indices = np.empty((m, k), dtype=np.int64)
     distances = np.empty((m, k), dtype=np.float32)
-    size = min(_QUERY_BLOCK, block_size(queries.shape[1] + n_probes * kept * 2, 512 << 20))
+    size = min(_QUERY_BLOCK, block_size(queries.shape[1] + n_probes * kept * 2, 128 << 20))
     for start, block in queries.blocks(size):
         block = block.to(device)
         candidates = _scan_cells(index, block, kept, n_probes)
@@ -224,7 +227,7 @@ def search_cells(
 def _scan_cells(index: CellIndex, block: torch.Tensor, kept: int, n_probes: int) -> torch.Tensor:
     """Return stored positions of the ``kept`` best candidates of each query, shape (m, kept)."""
     m, device = len(block), block.device
-    parts = torch.split(block, 8192)
+    parts = torch.split(block, _BLOCK)
     probes = torch.cat([nearest_cells(b, index.centroids, n_probes) for b in parts])
     flat = probes.reshape(-1)
     by_cell = flat.argsort(stable=True)

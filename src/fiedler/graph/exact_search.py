@@ -44,7 +44,7 @@ def exact_search(
         Euclidean distances between blocks' vectors, ascending; ties by index.
     """
     n, m = len(rows), len(queries)
-    columns = block_size(rows.shape[1], 256 << 20)
+    columns = block_size(rows.shape[1], 16 << 20)
     best_kept = min(k + MARGIN + int(own is not None), n)
     indices = np.empty((m, k), dtype=np.int64)
     distances = np.empty((m, k), dtype=np.float32)

@@ -1,6 +1,21 @@
-"""The estimators."""
+"""The estimators, imported at first use: the cost estimate beside them must stay light."""
 
-from fiedler.models.clustering import SpectralClustering
-from fiedler.models.embedding import SpectralEmbedding
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fiedler.models.clustering import SpectralClustering
+    from fiedler.models.embedding import SpectralEmbedding
 
 __all__ = ["SpectralClustering", "SpectralEmbedding"]
+
+_HOMES = {"SpectralClustering": "clustering", "SpectralEmbedding": "embedding"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an estimator at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fiedler.models' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"fiedler.models.{_HOMES[name]}"), name)

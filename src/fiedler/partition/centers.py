@@ -90,6 +90,7 @@ def kmeans(
     centers : ndarray of shape (m, d)
         ``m <= k``: fewer where the rows have fewer distinct places.
     """
+    rows = np.ascontiguousarray(rows, dtype=np.float32)  # halves the time; distances need no more
     sample = rows
     most = max(_SAMPLE_ROWS, _SAMPLE_ROWS_PER_CENTER * k)
     if len(rows) > most:

@@ -21,6 +21,8 @@ def threaded_product(matrix: sp.csr_matrix) -> Callable[[np.ndarray], np.ndarray
     numbers of entries scale over cores, on every platform and without copying the entries.
     """
     bands = _bands(matrix, os.cpu_count() or 1)
+    # One pool for the life of the product: starting threads costs as much as a small product.
+    pool = ThreadPoolExecutor(len(bands))
 
     def product(block: np.ndarray) -> np.ndarray:
         if len(bands) == 1 or matrix.nnz * block.shape[1] < _SMALL:
@@ -30,9 +32,10 @@ def threaded_product(matrix: sp.csr_matrix) -> Callable[[np.ndarray], np.ndarray
         def fill(start: int, band: sp.csr_matrix) -> None:
             result[start : start + band.shape[0]] = band @ block
 
-        with ThreadPoolExecutor(len(bands)) as pool:
-            for job in [pool.submit(fill, start, band) for start, band in bands]:
-                job.result()
+        jobs = [pool.submit(fill, start, band) for start, band in bands[1:]]
+        fill(*bands[0])
+        for job in jobs:
+            job.result()
         return result
 
     return product
