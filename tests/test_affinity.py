@@ -96,18 +96,19 @@ def test_knn_is_its_formula(affinity: KNN) -> None:
     assert fitted.neighbors.n_neighbors == k
 
 
-def test_knn_takes_five_or_seven_neighbors_or_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    neighbors = KNN().fit(POINTS, OPTIONS).neighbors
-    assert neighbors is not None
-    assert neighbors.n_neighbors == 5
-    monkeypatch.setattr(knn, "_MANY_ROWS", 90)
-    neighbors = KNN().fit(POINTS, OPTIONS).neighbors
-    assert neighbors is not None
-    assert neighbors.n_neighbors == 7
-    few = KNN(weights="self-tuning").fit(POINTS[:5], OPTIONS)  # scale neighbour 7 of only 4
-    assert few.neighbors is not None
-    assert few.neighbors.n_neighbors == 4
-    assert (dense(few.matrix)[~np.eye(5, dtype=bool)] > 0).all()
+def test_knn_goes_by_the_number_of_rows_or_takes_all_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for few, many, wanted in ((91, 200, 10), (50, 91, 5), (50, 90, 7)):  # POINTS are 90 rows
+        monkeypatch.setattr(knn, "_FEW_ROWS", few)
+        monkeypatch.setattr(knn, "_MANY_ROWS", many)
+        neighbors = KNN().fit(POINTS, OPTIONS).neighbors
+        assert neighbors is not None
+        assert neighbors.n_neighbors == wanted
+    five = KNN(weights="self-tuning").fit(POINTS[:5], OPTIONS)  # scale neighbour 7 of only 4
+    assert five.neighbors is not None
+    assert five.neighbors.n_neighbors == 4
+    assert (dense(five.matrix)[~np.eye(5, dtype=bool)] > 0).all()
 
 
 @given(

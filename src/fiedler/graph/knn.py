@@ -20,7 +20,7 @@ from fiedler.graph.kernel import median_sigma
 from fiedler.graph.neighbors import NeighborGraph, NeighborIndex
 
 Weights = Literal["binary", "gaussian", "self-tuning"]
-_MANY_ROWS = 3000
+_FEW_ROWS, _MANY_ROWS = 1000, 3000
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class KNN:
     Parameters
     ----------
     n_neighbors : int or None
-        Neighbours of each row, itself not counted. None takes 7, and 5 below 3,000 rows, where
-        clusters are small and edges leave them sooner (all others where they are fewer)
-        (``benchmarks/EXPERIMENTS.md``). Raise it where the graph falls into pieces.
+        Neighbours of each row, itself not counted. None takes 10 below 1,000 rows, so that small
+        graphs hold together; 5 below 3,000, where clusters are small and edges leave them soon;
+        7 from there (``benchmarks/EXPERIMENTS.md``). Raise it where the graph falls into pieces.
     weights : {"binary", "gaussian", "self-tuning"}
         ``A_ij`` of a neighbour: 1; ``exp(-d^2 / (2 sigma^2))`` with ``sigma`` the median distance
         to the ``scale_neighbor``-th neighbour; or ``exp(-d^2 / (s_i s_j))`` with each row's own
@@ -70,7 +70,8 @@ class KNN:
     def _count(self, n: int) -> int:
         """Return how many neighbours each of n rows gets."""
         if self.n_neighbors is None:
-            return min(7 if n >= _MANY_ROWS else 5, n - 1)
+            wanted = 10 if n < _FEW_ROWS else 5 if n < _MANY_ROWS else 7
+            return min(wanted, n - 1)
         return self.n_neighbors
 
     def _scales(self, graph: NeighborGraph) -> np.ndarray:

@@ -35,8 +35,8 @@ class CostEstimate:
 
 
 # Constants fitted to benchmarks/scaling.py on two cores of an AVX-512 machine; elsewhere the time
-# may differ by some factor, the memory hardly.
-_BASE_BYTES = 350e6
+# may differ by some factor, the memory hardly. The base is the libraries and their work space.
+_BASE_BYTES = 600e6
 _PRODUCTS_PER_SECOND_CORE = 1.0e11
 _EDGE_COLUMNS_PER_SECOND_CORE = 1.5e8
 _NEIGHBORS = 7
