@@ -273,7 +273,7 @@ def test_images_of_a_folder_with_hostile_names(tmp_path: Path) -> None:
     new = fiedler("predict", run / "model.fiedler", photos / "light" / "07.png")
     assert new.returncode == 0, new.stderr
     light = read_labels(run / "labels.csv")["light/07.png"]
-    assert new.stdout == f"id,cluster\n07.png,{light}\n"
+    assert new.stdout.startswith(f"id,cluster,confidence\n07.png,{light},")
 
 
 def test_texts_of_a_jsonl(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_texts_of_a_jsonl(tmp_path: Path) -> None:
     assert "&lt;/script&gt;" in (run / "report.html").read_text()
     (tmp_path / "new.jsonl").write_text(json.dumps({"body": "a pear and a plum"}))
     new = fiedler("predict", run / "model.fiedler", tmp_path / "new.jsonl")
-    assert new.stdout == f"id,cluster\n1,{labels[0]}\n"
+    assert new.stdout.startswith(f"id,cluster,confidence\n1,{labels[0]},")
 
 
 def test_columns_of_a_csv_quietly_in_place_of_an_earlier_run(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ METRIC_NAMES = {
     "pairwise_f": "pairwise F",
     "purity": "purity",
 }
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "faiss-cpu", "pillow", "bokeh")
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "pillow", "bokeh")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _write_run(
     """Write everything but the record, which is returned: it tells how long that took."""
     start = time.perf_counter()
     progress("writing", 0, 2)
-    write_labels(folder / LABELS, opened.source.ids, model.labels_)
+    write_labels(folder / LABELS, opened.source.ids, model.labels_, model.confidence_)
     np.save(folder / EMBEDDING, np.asarray(model.embedding_, dtype=np.float32))
     model.save(folder / MODEL)
     save_recipe(folder, opened.source.recipe)

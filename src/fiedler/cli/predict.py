@@ -49,10 +49,10 @@ def predict(
     with terminal.progress() as progress:
         opening = Opening(skip_unreadable=skip_unreadable)
         source = open_input(name, opening, progress, recipe).source
-        labels = np.asarray(model.predict(source.rows))
+        labels, confidence = model.predict_with_confidence(source.rows)
     if output is not None:
         with writing(output):
-            write_labels(output, source.ids, labels)
+            write_labels(output, source.ids, labels, confidence)
     if terminal.json:
         sizes = np.bincount(labels, minlength=int(model.n_clusters_))
         terminal.result(
@@ -61,6 +61,7 @@ def predict(
                     "output": None if output is None else str(output),
                     "ids": list(source.ids),
                     "clusters": labels,
+                    "confidence": confidence,
                     "cluster_sizes": sizes,
                     "warnings": terminal.warnings,
                 }
@@ -68,7 +69,7 @@ def predict(
         )
     elif output is None:
         table = io.StringIO()
-        print_labels(table, source.ids, labels)
+        print_labels(table, source.ids, labels, confidence)
         terminal.table(table.getvalue())
     else:
         terminal.say(

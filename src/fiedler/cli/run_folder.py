@@ -84,23 +84,28 @@ def _put_in_place(part: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_labels(path: Path, ids: Iterable[object], labels: Iterable[int]) -> None:
-    """Write one line a row: its id and its cluster; whole or not at all."""
+def write_labels(
+    path: Path, ids: Iterable[object], labels: Iterable[int], confidence: Iterable[float]
+) -> None:
+    """Write one line a row: its id, cluster and confidence; whole or not at all."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         # The names of files keep their bytes, whatever they are.
         with open(part, "x", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            print_labels(file, ids, labels)
+            print_labels(file, ids, labels, confidence)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def print_labels(file: TextIO, ids: Iterable[object], labels: Iterable[int]) -> None:
+def print_labels(
+    file: TextIO, ids: Iterable[object], labels: Iterable[int], confidence: Iterable[float]
+) -> None:
     """Write the lines of `write_labels` to an open file."""
     table = csv.writer(file, lineterminator="\n")
-    table.writerow(["id", "cluster"])
-    table.writerows(zip(ids, map(int, labels), strict=True))
+    table.writerow(["id", "cluster", "confidence"])
+    shown = (f"{value:.4f}" for value in confidence)
+    table.writerows(zip(ids, map(int, labels), shown, strict=True))
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
