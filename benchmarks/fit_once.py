@@ -22,9 +22,10 @@ def make_rows(name: str, n: int) -> tuple[np.ndarray, np.ndarray | None, int]:
     """Return rows, classes or None, and the number of clusters to ask for.
 
     ``mnist``: the first n. ``mnist-pca64``: MNIST on 64 principal directions, repeated up to n with
-    Gaussian noise twice as long as the median neighbour distance (with less, the copies of a row
-    are nearest to each other, and the graph falls into one piece for each original). ``blobs``: 20
-    Gaussians in 64 dimensions.
+    Gaussian noise half as long as the median neighbour distance. From eight copies on, the copies
+    of a row are nearest to each other, and the graph falls into one piece for each original: the
+    search has its full work there, the eigenvectors and the labels do not. ``blobs``: 20 Gaussians
+    in 64 dimensions.
     """
     if name == "blobs":
         rng = np.random.default_rng(0)
@@ -44,7 +45,7 @@ def make_rows(name: str, n: int) -> tuple[np.ndarray, np.ndarray | None, int]:
     pick = np.concatenate([rng.permutation(len(rows)) for _ in range(-(-n // len(rows)))])[:n]
     gap = fiedler.nearest_neighbors(rows[:10000], 1).distances
     noise = rng.standard_normal((n, 64), dtype=np.float32)
-    return rows[pick] + noise * np.float32(2.0 * np.median(gap) / 8.0), y[pick], 10
+    return rows[pick] + noise * np.float32(0.5 * np.median(gap) / 8.0), y[pick], 10
 
 
 def fit(method: str, X: np.ndarray, k: int) -> tuple[np.ndarray, dict[str, float]]:
