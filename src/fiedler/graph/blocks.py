@@ -94,7 +94,7 @@ def _as_tensor(block: Any, n_features: int) -> torch.Tensor:
 
 def _writeable(block: np.ndarray, dtype: type) -> np.ndarray:
     """Return a contiguous array that torch may share: read-only memory maps are copied."""
-    array = np.ascontiguousarray(block, dtype)
+    array: np.ndarray = np.ascontiguousarray(block, dtype)
     return array if array.flags.writeable else array.copy()
 
 

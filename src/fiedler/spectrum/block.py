@@ -184,9 +184,8 @@ def _orthonormal(known: np.ndarray, block: np.ndarray) -> np.ndarray:
     for _ in range(3):
         clean = _against(known, basis)
         clean /= np.linalg.norm(clean, axis=0)
-        basis = _cholesky_basis(clean)
-        if basis is None:
-            basis = np.linalg.qr(clean)[0]
+        quick = _cholesky_basis(clean)
+        basis = np.linalg.qr(clean)[0] if quick is None else quick
         if np.abs(known.T @ basis).max(initial=0.0) <= 30 * np.finfo(basis.dtype).eps:
             break
     return basis
