@@ -25,7 +25,7 @@ from fiedler.spectrum.solvers import (
 _DENSE_ROWS = 400
 # A product with a kernel that is never formed costs n^2 d; beyond this, approximate.
 _KERNEL_ROWS = 10_000
-# From here float32 blocks reach a sine of 0.01, which labels do not feel, and no finer one.
+# From here an angle of 0.05 (sine) is asked for: labels do not feel it, and float32 reaches it.
 _LOOSE_ROWS = 5_000
 
 
@@ -78,7 +78,7 @@ def resolve_solver(solver: str | Solver, laplacian: Laplacian, k: int) -> Solver
         if laplacian.n <= max(_DENSE_ROWS, 4 * k):
             return Dense()
         formed = laplacian.matrix is not None or laplacian.n <= _KERNEL_ROWS
-        block = Block() if laplacian.n < _LOOSE_ROWS else Block(tol=1e-2)
+        block = Block() if laplacian.n < _LOOSE_ROWS else Block(tol=0.05)
         return block if formed or laplacian.kind == "unnormalized" else Nystrom()
     if solver not in _NAMED:
         raise InputError(f"solver must be one of {['auto', *_NAMED]}, got {solver!r}.")
