@@ -32,15 +32,46 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
 import fiedler
-from fiedler import KNN, Epsilon, ImageFolder, SpectralClustering, SpectralEmbedding
+from fiedler import (
+    KNN,
+    Autoencoder,
+    BatchAffinity,
+    DenseMap,
+    Epsilon,
+    ImageFolder,
+    Siamese,
+    SpectralClustering,
+    SpectralEmbedding,
+    SpectralNet,
+    SpectralNetRecipe,
+    Training,
+)
 from fiedler.exceptions import InputError, OutputError
 
+# Networks trained briefly: the promises do not depend on how good they are. Dense, since flat rows
+# and images are compared.
+BRIEF = SpectralNetRecipe(
+    network=DenseMap((32,)), views=None, training=Training(steps=25, batch_size=40)
+)
+AS_PUBLISHED = SpectralNetRecipe(
+    codes=Autoencoder((16,), 4, Training(steps=10, batch_size=32)),
+    siamese=Siamese((16,), 4, training=Training(steps=10, batch_size=32)),
+    affinity=BatchAffinity(),
+    network=DenseMap((16,), batch_norm=False, head="tanh"),
+    normalized=False,
+    alternate=True,
+    extra_outputs=0,
+    training=Training(steps=20, batch_size=50, patience=5),
+)
 ESTIMATORS: list[Callable[..., Any]] = [
     SpectralEmbedding,
     SpectralClustering,
     partial(SpectralEmbedding, n_components=3, affinity="gaussian", laplacian="rw"),
     partial(SpectralEmbedding, n_components=3, affinity=Epsilon(1.2), solver="lanczos"),
     partial(SpectralClustering, 3, affinity=KNN(8, weights="self-tuning"), assign="merge"),
+    SpectralNet,
+    partial(SpectralNet, 3, recipe=BRIEF),
+    partial(SpectralNet, 3, recipe=AS_PUBLISHED),
 ]
 
 
@@ -410,6 +441,10 @@ HOLDERS: dict[str, Callable[[np.ndarray, Path], Any]] = {
 }
 
 
+def rows_are_images(rows: Any) -> bool:
+    return len(getattr(rows, "shape", ())) > 2 and min(rows.shape[1:3]) >= 4
+
+
 @pytest.mark.parametrize("holder", HOLDERS)
 def test_every_holder_of_rows_gives_the_same(
     make: Callable[..., Any], holder: str, tmp_path: Path
@@ -418,7 +453,11 @@ def test_every_holder_of_rows_gives_the_same(
     (tmp_path / "new").mkdir()
     rows = HOLDERS[holder](PIXELS, tmp_path / "fit")
     new = HOLDERS[holder](NEW_PIXELS, tmp_path / "new")
-    plain = make(random_state=0).fit(flat(PIXELS))
+    plain = make(random_state=0)
+    if rows_are_images(rows) and plain.get_params().get("image_shape", 0) is None:
+        # told or seen, the shape of an image makes the network convolutional
+        plain.set_params(image_shape=(6, 6))
+    plain.fit(flat(PIXELS))
     wanted = outputs(plain, flat(NEW_PIXELS))
     found = make(random_state=0).fit(rows)
     assert_alike(fitted_parts(found), fitted_parts(plain))

@@ -10,9 +10,17 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from fiedler.data import ImageFolder, load_dataset, open_rows
     from fiedler.graph import KNN, Epsilon, Gaussian, NeighborGraph, nearest_neighbors
-    from fiedler.models import SpectralClustering, SpectralEmbedding
+    from fiedler.models import (
+        BatchAffinity,
+        SpectralClustering,
+        SpectralEmbedding,
+        SpectralNet,
+        SpectralNetRecipe,
+    )
+    from fiedler.networks import ConvMap, DenseMap, RandomAffine
     from fiedler.partition import rebuild_partition
     from fiedler.persistence import load
+    from fiedler.training import Autoencoder, Siamese, Training
 
 # Heavy imports (torch, scikit-learn) happen at first use of a name, not at `import fiedler`.
 _HOMES = {
@@ -24,20 +32,38 @@ _HOMES = {
     "KNN": "graph",
     "NeighborGraph": "graph",
     "nearest_neighbors": "graph",
+    "BatchAffinity": "models",
     "SpectralClustering": "models",
     "SpectralEmbedding": "models",
+    "SpectralNet": "models",
+    "SpectralNetRecipe": "models",
+    "ConvMap": "networks",
+    "DenseMap": "networks",
+    "RandomAffine": "networks",
     "rebuild_partition": "partition",
     "load": "persistence",
+    "Autoencoder": "training",
+    "Siamese": "training",
+    "Training": "training",
 }
 
 __all__ = [
     "KNN",
+    "Autoencoder",
+    "BatchAffinity",
+    "ConvMap",
+    "DenseMap",
     "Epsilon",
     "Gaussian",
     "ImageFolder",
     "NeighborGraph",
+    "RandomAffine",
+    "Siamese",
     "SpectralClustering",
     "SpectralEmbedding",
+    "SpectralNet",
+    "SpectralNetRecipe",
+    "Training",
     "__version__",
     "load",
     "load_dataset",

@@ -37,6 +37,14 @@ class OutputError(FiedlerError, OSError):
     """Results cannot be written: the folder exists, is read-only, or the disk is full."""
 
 
+class CollapsedOutputsError(FiedlerError, ArithmeticError):
+    """A network's outputs became linearly dependent or not finite; the message says what to do."""
+
+
+class SmallNetworkWarning(UserWarning):
+    """The network is too small to express every spectral map of so many rows."""
+
+
 class DisconnectedGraphWarning(UserWarning):
     """The neighbour graph falls into several connected components."""
 

@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fiedler.models.clustering import SpectralClustering
     from fiedler.models.embedding import SpectralEmbedding
+    from fiedler.models.spectralnet import BatchAffinity, SpectralNet, SpectralNetRecipe
 
-__all__ = ["SpectralClustering", "SpectralEmbedding"]
+__all__ = [
+    "BatchAffinity",
+    "SpectralClustering",
+    "SpectralEmbedding",
+    "SpectralNet",
+    "SpectralNetRecipe",
+]
 
-_HOMES = {"SpectralClustering": "clustering", "SpectralEmbedding": "embedding"}
+_HOMES = {
+    "BatchAffinity": "spectralnet",
+    "SpectralClustering": "clustering",
+    "SpectralEmbedding": "embedding",
+    "SpectralNet": "spectralnet",
+    "SpectralNetRecipe": "spectralnet",
+}
 
 
 def __getattr__(name: str) -> Any:

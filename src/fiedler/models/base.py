@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from fiedler import persistence
-from fiedler.exceptions import DisconnectedGraphWarning, InputError
+from fiedler.exceptions import DisconnectedGraphWarning
 from fiedler.graph import FittedAffinity, Precomputed, SearchOptions, resolve_affinity
+from fiedler.models.estimator import SavedEstimator
 from fiedler.models.extension import extend_eigenvectors
 from fiedler.models.rows import check_rows, resolve_device, seed_from
 from fiedler.progress import silent
@@ -26,7 +21,7 @@ _QUERY_ROWS = 16384
 _KEPT = ("eigenvectors_", "eigenvalues_", "eigen_residuals_", "component_sizes_", "degrees_")
 
 
-class SpectralBase(BaseEstimator):  # type: ignore[misc]
+class SpectralBase(SavedEstimator):
     """Graph, eigenvectors and their extension; the estimators add what they do with them."""
 
     affinity: Any
@@ -44,43 +39,6 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         tags.input_tags.pairwise = self.affinity == "precomputed"
         return tags
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the fitted estimator to one file of tensors and JSON.
-
-        Parameters
-        ----------
-        path : path-like
-            The file to write.
-        overwrite : bool
-            Whether an existing file may be replaced.
-
-        Raises
-        ------
-        InputError
-            If a parameter cannot be kept in a file (a function).
-        OutputError
-            If the file exists or cannot be written; nothing is left behind.
-        """
-        check_is_fitted(self)
-        persistence.save(self, path, overwrite=overwrite)
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.timings_[stage] = time.perf_counter() - start
-
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Leave the estimator as it was where a fit fails or is interrupted."""
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
 
     @property
     def _given(self) -> bool:
@@ -188,20 +146,9 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return parameters (JSON) and arrays that restore the fitted estimator."""
-        params = {
-            name: value for name, value in self.get_params(deep=False).items() if name != "progress"
-        }
-        if not isinstance(self.random_state, (int, np.integer, type(None))):
-            params["random_state"] = self._seed
-        names = getattr(self, "feature_names_in_", None)
-        kept = {
-            "params": persistence.encode_params(params),
-            "seed": self._seed,
-            "n_features_in": int(self.n_features_in_),
-            "feature_names_in": None if names is None else [str(name) for name in names],
+        kept = self._common_state() | {
             "n_connected_components": int(self.n_connected_components_),
             "solver": self.solver_,
-            "timings": self.timings_,
         }
         arrays = {name: np.asarray(getattr(self, name)) for name in _KEPT}
         arrays |= {f"affinity.{name}": value for name, value in self._affinity_state.items()}
@@ -211,13 +158,9 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
     @classmethod
     def _from_state(cls, kept: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
         """Restore what :meth:`_to_state` gave."""
-        estimator = cls(**persistence.decode_params(kept["params"]))
-        estimator.n_features_in_ = kept["n_features_in"]
-        if kept["feature_names_in"] is not None:
-            estimator.feature_names_in_ = np.array(kept["feature_names_in"], dtype=object)
+        estimator = cls._from_common(kept)
         estimator.n_connected_components_ = kept["n_connected_components"]
         estimator.solver_ = kept["solver"]
-        estimator.timings_ = kept["timings"]
         for name in _KEPT:
             setattr(estimator, name, arrays[name])
         estimator._affinity_state = {
@@ -226,7 +169,6 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
             if name.startswith("affinity.")
         }
         estimator._rows = _rows_from_arrays(arrays)
-        estimator._seed = int(kept["seed"])
         return estimator
 
     def __getstate__(self) -> dict[str, Any]:
@@ -254,27 +196,3 @@ def _rows_from_arrays(arrays: dict[str, np.ndarray]) -> Any:
         return arrays["rows"]
     parts = (arrays["rows.data"], arrays["rows.indices"], arrays["rows.indptr"])
     return sp.csr_matrix(parts, shape=tuple(arrays["rows.shape"]))
-
-
-def check_count(name: str, value: Any, low: int, high: int, limit: str = "") -> int:
-    """Return an integer parameter after checking its bounds.
-
-    Parameters
-    ----------
-    name : str
-    value : object
-    low, high : int
-        Bounds, both allowed.
-    limit : str
-        What the upper bound is, for the message.
-
-    Raises
-    ------
-    InputError
-        If it is not an integer from ``low`` to ``high``.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise InputError(f"{name} must be an integer, got {value!r}.")
-    if not low <= value <= high:
-        raise InputError(f"{name} must be between {low} and {high}{limit}; got {value}.")
-    return int(value)

@@ -10,8 +10,8 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 
 from fiedler.exceptions import InputError
 from fiedler.graph import FittedAffinity
-from fiedler.models.base import SpectralBase, check_count
-from fiedler.models.rows import count_distinct, require_distinct
+from fiedler.models.base import SpectralBase
+from fiedler.models.counts import check_cluster_count, check_count
 from fiedler.partition import (
     Partition,
     assign_labels,
@@ -24,7 +24,6 @@ from fiedler.spectrum import eigengap_k
 
 # Merging wants about three eigenvectors a cluster; past this many more they only cost.
 _EXTRA_COMPONENTS = 100
-_RULES = ("auto", "eigengap", "modularity")
 
 
 class SpectralClustering(
@@ -134,7 +133,7 @@ class SpectralClustering(
         with self._all_or_nothing():
             rows = self._fit_rows(X)
             n = int(rows.shape[0])
-            most = self._most_clusters(rows)
+            most = check_cluster_count(self.n_clusters, self.max_clusters, rows, given=self._given)
             n_vectors = self._n_vectors(most, n)
             affinity = self._fit_graph(rows)
             self._fit_eigenvectors(affinity, min(n_vectors + 1, n))
@@ -206,25 +205,6 @@ class SpectralClustering(
         labels[known] = self.labels_[twins[known]]
         confidence[known] = self.confidence_[twins[known]]
         return labels, confidence
-
-    def _most_clusters(self, rows: Any) -> int:
-        """Return the number of clusters wanted, or the most that a rule may choose."""
-        n = int(rows.shape[0])
-        if isinstance(self.n_clusters, (int, np.integer)) and not isinstance(self.n_clusters, bool):
-            k = check_count("n_clusters", self.n_clusters, 1, n, ", the number of rows")
-            if k > 1 and not self._given:
-                require_distinct(rows, k, f"n_clusters={k}")
-            return k
-        if not isinstance(self.n_clusters, str) or self.n_clusters not in _RULES:
-            raise InputError(
-                "n_clusters must be an integer, 'auto', 'eigengap' or 'modularity', got "
-                f"{self.n_clusters!r}."
-            )
-        most = min(check_count("max_clusters", self.max_clusters, 1, 10**6), n)
-        if self._given:
-            return most
-        require_distinct(rows, 2, "a clustering")
-        return count_distinct(rows, most)
 
     def _n_vectors(self, k: int, n: int) -> int:
         if self.n_components is not None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from fiedler.models.base import SpectralBase, check_count
+from fiedler.models.base import SpectralBase
+from fiedler.models.counts import check_count
 from fiedler.models.rows import require_distinct
 
 

@@ -34,6 +34,7 @@ def assign_labels(
     *,
     method: Assignment = "auto",
     affinity: sp.csr_matrix | np.ndarray | None = None,
+    n_vectors: int | None = None,
     random_state: int = 0,
 ) -> Partition:
     """Turn eigenvectors into ``k`` clusters.
@@ -53,6 +54,8 @@ def assign_labels(
         ``"kmeans"``.
     affinity : csr_matrix or ndarray of shape (n, n) or None
         The graph; needed by ``"merge"``. Without it ``"auto"`` is ``"kmeans"``.
+    n_vectors : int or None
+        Eigenvectors that ``"kmeans"`` reads; None: the first ``k``.
     random_state : int
         Seed of k-means and of the start of ``"discretize"``.
 
@@ -85,16 +88,20 @@ def assign_labels(
     if method == "discretize":
         return discretize(vectors, k, rng=rng)
     if method == "kmeans" or affinity is None:
-        return kmeans_partition(vectors, k, rng=rng)
+        return kmeans_partition(vectors, k, rng=rng, n_vectors=n_vectors)
     merged = merge_microclusters(vectors, k, affinity, rng=rng)
     if method == "merge" or _merging_holds(merged, vectors, affinity, rng):
         return merged
-    return kmeans_partition(vectors, k, rng=rng)
+    return kmeans_partition(vectors, k, rng=rng, n_vectors=n_vectors)
 
 
-def kmeans_partition(vectors: np.ndarray, k: int, *, rng: np.random.Generator) -> Partition:
-    """Cluster the row-normalised first k eigenvectors (Ng, Jordan & Weiss 2001)."""
-    labels, centers = kmeans(row_normalized(vectors[:, :k]), k, n_init=_N_INIT, rng=rng)
+def kmeans_partition(
+    vectors: np.ndarray, k: int, *, rng: np.random.Generator, n_vectors: int | None = None
+) -> Partition:
+    """Cluster the row-normalised first k (or so many) eigenvectors (Ng, Jordan & Weiss 2001)."""
+    labels, centers = kmeans(
+        row_normalized(vectors[:, : n_vectors or k]), k, n_init=_N_INIT, rng=rng
+    )
     return Partition(labels, centers, np.arange(len(centers)), "kmeans")
 
 

@@ -18,6 +18,7 @@ __all__ = ["decode_params", "encode_params", "load", "load_state", "save", "save
 _ESTIMATORS = {
     "SpectralClustering": "fiedler.models:SpectralClustering",
     "SpectralEmbedding": "fiedler.models:SpectralEmbedding",
+    "SpectralNet": "fiedler.models:SpectralNet",
 }
 
 

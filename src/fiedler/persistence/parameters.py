@@ -16,8 +16,12 @@ MAX_DEPTH = 32
 
 # Found by name at run time, so that files of other models can be read without these modules.
 PARAMETER_CLASSES = {
+    "Autoencoder": "fiedler.training.codes:Autoencoder",
+    "BatchAffinity": "fiedler.models.spectralnet:BatchAffinity",
     "Block": "fiedler.spectrum:Block",
+    "ConvMap": "fiedler.networks:ConvMap",
     "Dense": "fiedler.spectrum:Dense",
+    "DenseMap": "fiedler.networks:DenseMap",
     "Epsilon": "fiedler.graph:Epsilon",
     "Gaussian": "fiedler.graph:Gaussian",
     "KNN": "fiedler.graph:KNN",
@@ -25,6 +29,10 @@ PARAMETER_CLASSES = {
     "MiniBatch": "fiedler.spectrum:MiniBatch",
     "Nystrom": "fiedler.spectrum:Nystrom",
     "Precomputed": "fiedler.graph:Precomputed",
+    "RandomAffine": "fiedler.networks:RandomAffine",
+    "Siamese": "fiedler.training.codes:Siamese",
+    "SpectralNetRecipe": "fiedler.models.spectralnet:SpectralNetRecipe",
+    "Training": "fiedler.training:Training",
 }
 _TAG = "__fiedler__"
 

@@ -1,0 +1,95 @@
+"""Known labels of some rows, worked into an affinity (SpectralNet's semi-supervised setting)."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from fiedler.exceptions import InputError
+
+UNKNOWN = -1
+# Partners that a row with a known label is tied to; more make the few labels outweigh the graph.
+_PARTNERS = 5
+
+
+def check_known_labels(labels: object, n: int) -> np.ndarray:
+    """Return labels as integers of shape (n,), -1 for unknown ones.
+
+    Raises
+    ------
+    InputError
+        If their shape or type is another.
+    """
+    known = np.asarray(labels)
+    if known.shape != (n,) or known.dtype.kind not in "iu":
+        raise InputError(
+            f"known_labels must be integers of shape ({n},), -1 where unknown; got shape "
+            f"{known.shape} of {known.dtype}."
+        )
+    return known.astype(np.int64)
+
+
+def constrain_graph(
+    graph: sp.csr_matrix, labels: np.ndarray, rng: np.random.Generator
+) -> sp.csr_matrix:
+    """Cut the edges between different known labels, and tie rows of the same one.
+
+    Parameters
+    ----------
+    graph : csr_matrix of shape (n, n)
+        Symmetric affinity.
+    labels : ndarray of shape (n,), int64
+        -1 where unknown.
+    rng : numpy Generator
+        Each row of known label is tied to five random others of its label, by an edge of the mean
+        weight.
+
+    Returns
+    -------
+    csr_matrix of shape (n, n)
+        Symmetric.
+    """
+    entries = graph.tocoo()
+    ends = labels[entries.row], labels[entries.col]
+    apart = (ends[0] != ends[1]) & (ends[0] != UNKNOWN) & (ends[1] != UNKNOWN)
+    kept = ~apart
+    shape = graph.shape
+    cut = sp.csr_matrix((entries.data[kept], (entries.row[kept], entries.col[kept])), shape=shape)
+    weight = float(graph.data.mean()) if graph.nnz else 1.0
+    left, right = _partners(labels, rng)
+    ties = sp.csr_matrix((np.full(len(left), weight), (left, right)), shape=shape)
+    ties.data = np.minimum(ties.data, weight)
+    return sp.csr_matrix(cut.maximum(ties).maximum(ties.T))
+
+
+def constrain_batch(affinity: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Set the affinity of equal known labels to 1 and of different ones to 0, in a copy.
+
+    Parameters
+    ----------
+    affinity : ndarray of shape (m, m)
+        Weights of at most 1, zero on the diagonal.
+    labels : ndarray of shape (m,), int64
+        -1 where unknown.
+    """
+    known = labels != UNKNOWN
+    both = known[:, None] & known
+    equal = both & (labels[:, None] == labels)
+    constrained = np.where(both, equal.astype(affinity.dtype), affinity)
+    np.fill_diagonal(constrained, 0.0)
+    return constrained
+
+
+def _partners(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return both ends of the ties, each row's partners drawn from its label's other rows."""
+    left, right = [], []
+    for label in np.unique(labels[labels != UNKNOWN]):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) < 2:
+            continue
+        own = np.repeat(np.arange(len(rows)), _PARTNERS)
+        other = (own + rng.integers(1, len(rows), size=len(own))) % len(rows)
+        left.append(rows[own])
+        right.append(rows[other])
+    empty = np.empty(0, dtype=np.int64)
+    return np.concatenate([empty, *left]), np.concatenate([empty, *right])

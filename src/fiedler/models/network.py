@@ -1,0 +1,164 @@
+"""What the estimators with a network share: rows in blocks through it, labels, confidence, file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from fiedler.exceptions import InputError
+from fiedler.models.estimator import SavedEstimator
+from fiedler.models.rows import check_rows, resolve_device
+from fiedler.partition import Partition, nearest_center
+from fiedler.training import RowReader, outputs_of
+from fiedler.training.checkpoint import load_module, module_arrays
+
+
+class NetworkClustering(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    ClusterMixin,  # type: ignore[misc]
+    SavedEstimator,
+):
+    """Clusters by a network: what is fitted is the network, the rotation and the centres.
+
+    No row is kept, so ``predict`` costs one forward pass and a file holds no data.
+    """
+
+    image_shape: Any
+    embedding_: np.ndarray
+    labels_: np.ndarray
+    eigenvalues_: np.ndarray
+    history_: list[dict[str, Any]]
+    _network: nn.Module
+    _rotation: np.ndarray
+    _partition: Partition
+    _device: torch.device
+
+    def __sklearn_tags__(self) -> Any:
+        """Declare sparse input."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.embedding_.shape[1])
+
+    def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
+        """Fit and return ``labels_``, shape (n,)."""
+        return np.asarray(self.fit(X, **kwargs).labels_)
+
+    def fit_transform(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
+        """Fit and return ``embedding_``, shape (n, n_components)."""
+        return np.asarray(self.fit(X, **kwargs).embedding_)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Map rows to their coordinates in the eigenspace, shape (m, n_components), float64.
+
+        One forward pass; nothing is refitted, and a row's result does not depend on the others.
+        """
+        check_is_fitted(self)
+        rows = check_rows(self, X, reset=False)
+        return self._embed(RowReader(rows, self._device))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Give rows the cluster of the stored centre nearest to their coordinates.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, d), (m, h, w) or (m, h, w, c)
+
+        Returns
+        -------
+        ndarray of shape (m,), int64
+        """
+        return self.predict_with_confidence(X)[0]
+
+    def predict_with_confidence(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels as :meth:`predict` does, and how sure they are, each of shape (m,).
+
+        The confidence is ``1 - a / b`` with the distances to the nearest centre of the own and of
+        any other cluster: 0 on a border, 1 on a centre.
+        """
+        return nearest_center(self.transform(X), self._partition)
+
+    def _build(self, n_outputs: int) -> nn.Module:
+        """Build the network, untrained."""
+        raise NotImplementedError
+
+    def _restore_parts(self, kept: dict[str, Any]) -> None:
+        """Take from a file's JSON what :meth:`_build` needs."""
+        raise NotImplementedError
+
+    def _row_shape(self, X: Any, n_features: int) -> tuple[int, ...]:
+        """Return the shape of one row: that of X, or ``image_shape``."""
+        shape = tuple(int(size) for size in getattr(X, "shape", ())[1:])
+        if self.image_shape is None:
+            return shape if len(shape) > 1 else (n_features,)
+        given = tuple(int(size) for size in self.image_shape)
+        if len(given) not in (2, 3) or math.prod(given) != n_features:
+            raise InputError(
+                f"image_shape must be (h, w) or (h, w, channels) of {n_features} numbers, got "
+                f"{self.image_shape!r}."
+            )
+        if len(shape) > 1 and shape != given:
+            raise InputError(f"image_shape is {given}, but the images have shape {shape}.")
+        return given
+
+    def _embed(self, reader: RowReader) -> np.ndarray:
+        return outputs_of(self._network, reader, self._rotation)
+
+    def _keep_partition(self, partition: Partition) -> None:
+        """Keep centres; labels are those that ``predict`` gives the fitted rows."""
+        labels, confidence = nearest_center(self.embedding_, partition)
+        used = np.unique(labels)
+        if len(used) < partition.n_clusters:  # a centre that is nearest to no row
+            kept = np.isin(partition.center_labels, used)
+            compact = np.searchsorted(used, partition.center_labels[kept])
+            partition = Partition(labels, partition.centers[kept], compact, partition.method)
+            labels, confidence = nearest_center(self.embedding_, partition)
+        self._partition = Partition(
+            labels, partition.centers, partition.center_labels, partition.method
+        )
+        self.labels_, self.confidence_ = labels, confidence
+        self.n_clusters_ = partition.n_clusters
+        self.assignment_ = partition.method
+
+    def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        kept = self._common_state() | {
+            "row_shape": list(self.row_shape_),
+            "n_outputs": int(self._rotation.shape[0]),
+            "assignment": self.assignment_,
+            "history": self.history_,
+        }
+        arrays = {
+            "embedding_": self.embedding_,
+            "eigenvalues_": self.eigenvalues_,
+            "labels_": self.labels_,
+            "rotation": self._rotation,
+            "centers": self._partition.centers,
+            "center_labels": self._partition.center_labels,
+        }
+        return kept, arrays | module_arrays(self._network, "network.")
+
+    @classmethod
+    def _from_state(cls, kept: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+        estimator = cls._from_common(kept)
+        estimator.row_shape_ = tuple(kept["row_shape"])
+        estimator.history_ = kept["history"]
+        estimator._device = torch.device(resolve_device(estimator.device))
+        estimator._restore_parts(kept)
+        estimator._network = estimator._build(kept["n_outputs"]).to(estimator._device).eval()
+        load_module(estimator._network, arrays, "network.")
+        estimator._rotation = arrays["rotation"]
+        estimator.embedding_ = arrays["embedding_"]
+        estimator.eigenvalues_ = arrays["eigenvalues_"]
+        parts = (arrays["labels_"], arrays["centers"], arrays["center_labels"])
+        estimator._keep_partition(Partition(*parts, kept["assignment"]))
+        return estimator

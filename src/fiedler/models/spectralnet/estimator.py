@@ -1,0 +1,358 @@
+"""``SpectralNet``: a network that maps rows straight into the eigenspace of their graph."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from fiedler import persistence
+from fiedler.exceptions import CollapsedOutputsError, InputError, SmallNetworkWarning
+from fiedler.graph import SearchOptions
+from fiedler.graph.known_labels import check_known_labels
+from fiedler.models.counts import check_cluster_count, check_count
+from fiedler.models.network import NetworkClustering
+from fiedler.models.rows import check_rows, resolve_device, seed_from
+from fiedler.models.spectralnet import stages
+from fiedler.models.spectralnet.readout import choose_clusters, rotate_by_batches
+from fiedler.models.spectralnet.recipe import SpectralNetRecipe, resolve_recipe, settle
+from fiedler.networks.build import Standardize
+from fiedler.networks.capacity import vc_capacity, vc_needed
+from fiedler.partition import assign_labels
+from fiedler.partition.assign import ASSIGNMENTS, Assignment
+from fiedler.progress import silent
+from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
+from fiedler.training import Checkpoint, RowReader, outputs_of
+from fiedler.training.processes import process_group
+from fiedler.training.spectral import Forward
+
+# Fewer rows of a batch than this for each output leave its orthonormality to chance.
+_ROWS_PER_OUTPUT = 4
+
+
+@dataclass(frozen=True)
+class _Space:
+    """Where the graph lives: its reader of rows, and the affinity as matrix or batch function."""
+
+    graph: sp.csr_matrix | None
+    function: Callable[[np.ndarray], Tensor] | None
+
+    @property
+    def source(self) -> sp.csr_matrix | Callable[[np.ndarray], Tensor]:
+        source = self.function if self.graph is None else self.graph
+        assert source is not None
+        return source
+
+
+class SpectralNet(NetworkClustering):
+    """Deep spectral clustering by a map into the eigenspace, trained by mini-batches.
+
+    Shaham, Stanton, Li, Nadler, Basri & Kluger (2018), "SpectralNet: Spectral Clustering using
+    Deep Neural Networks", ICLR. ``recipe="paper"`` is the published procedure; the default draws
+    its batches along the edges of one neighbour graph, and shows images through random views.
+
+    Parameters
+    ----------
+    n_clusters : int or {"auto", "eigengap", "modularity"}, default="auto"
+        Clusters wanted, or the rule that chooses their number up to ``max_clusters``: as for
+        :class:`SpectralClustering`.
+    recipe : {"default", "paper"} or SpectralNetRecipe, default="default"
+        The parts: codes, Siamese affinity, graph, network, loss, training.
+    n_components : int or None, default=None
+        Outputs of the network. None takes the number of clusters and a few more.
+    image_shape : tuple of int or None, default=None
+        (h, w) or (h, w, channels) of the images that flat rows are. Rows that come as images tell
+        it themselves. Images get convolutions and random views.
+    assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="kmeans"
+        From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`.
+    max_clusters : int, default=20
+        Most clusters that a rule may choose.
+    recall : float, default=0.98
+        Of the neighbour search.
+    device : {"auto", "cpu", "cuda", "mps"}, default="auto"
+    checkpoint : path-like or None, default=None
+        A file to which the training is written every half minute and at Ctrl-C, and from which
+        ``fit`` with the same rows and parameters goes on, to the same result. It is deleted when
+        the fit ends.
+    random_state : int, RandomState, Generator or None
+    progress : callable or None
+        Called as ``progress(stage, done, total)``.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n,), int64
+        What ``predict`` gives the fitted rows.
+    confidence_ : ndarray of shape (n,)
+        How much nearer a row is to its own cluster's centre than to another's, 0 to 1.
+    n_clusters_ : int
+    embedding_ : ndarray of shape (n, n_components), float64
+        Approximate eigenvectors by rising eigenvalue, of mean square one in the measure of the
+        degrees (``normalized``) or of the rows.
+    eigenvalues_ : ndarray of shape (n_components,)
+        Rayleigh quotients of the columns: of the random-walk Laplacian (``normalized``) or of the
+        unnormalised one divided by the mean degree.
+    history_ : list of dict
+        Training: stage, step, loss, learning_rate, seconds.
+    capacity_ : float
+        Order of the network's VC dimension; see :func:`fiedler.networks.vc_capacity`.
+    row_shape_, n_features_in_, timings_, assignment_
+        Shape of a row, numbers in it, seconds of each stage, the assignment used.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fiedler import SpectralNet
+    >>> images = load_digits().images
+    >>> net = SpectralNet(n_clusters=10, random_state=0).fit(images[:1500])  # doctest: +SKIP
+    >>> net.predict(images[1500:]).shape  # doctest: +SKIP
+    (297,)
+    """
+
+    def __init__(
+        self,
+        n_clusters: Any = "auto",
+        *,
+        recipe: Any = "default",
+        n_components: int | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        assign: str = "kmeans",
+        max_clusters: int = 20,
+        recall: float = 0.98,
+        device: str = "auto",
+        checkpoint: Any = None,
+        random_state: Any = None,
+        progress: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.recipe = recipe
+        self.n_components = n_components
+        self.image_shape = image_shape
+        self.assign = assign
+        self.max_clusters = max_clusters
+        self.recall = recall
+        self.device = device
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.progress = progress
+
+    def fit(self, X: Any, y: Any = None, *, known_labels: Any = None) -> SpectralNet:
+        """Train the networks, rotate the outputs to eigenvectors, cluster.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
+            Rows: numpy, torch, memory map, scipy sparse, image folder.
+        y : ignored
+        known_labels : array-like of shape (n,), int, or None
+            Semi-supervised: known labels of some rows, -1 for the others. They enter the affinity:
+            rows of one label are tied together, edges between different ones are cut. The clusters
+            found carry numbers of their own.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If the rows or a parameter are unusable.
+        CollapsedOutputsError
+            If the training diverged.
+        """
+        if self.assign not in ASSIGNMENTS:
+            raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
+        with self._all_or_nothing():
+            rows = check_rows(self, X, reset=True)
+            self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
+            recipe = settle(resolve_recipe(self.recipe), self.row_shape_, int(rows.shape[0]))
+            most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
+            labels = None
+            if known_labels is not None:
+                labels = check_known_labels(known_labels, int(rows.shape[0]))
+            self._fit(rows, recipe, most, labels)
+        return self
+
+    def _fit(
+        self, rows: Any, recipe: SpectralNetRecipe, most: int, labels: np.ndarray | None
+    ) -> None:
+        n_outputs = self._n_outputs(most, recipe, int(rows.shape[0]))
+        fit = self._start(rows, recipe, n_outputs)
+        with process_group(fit.device):
+            reader = RowReader(rows, fit.device)
+            space, inner = self._train_front(fit, recipe, reader, labels)
+            with self._timed("training"):
+                forward = Forward(
+                    self._network[1] if recipe.codes else self._network,  # type: ignore[index]
+                    inner,
+                    recipe.training.precision,
+                    recipe.orthonormalization,
+                )
+                stages.train_map(fit, recipe, forward, space.source, self.row_shape_)
+        with self._timed("assignment"):
+            self._read_out(reader, recipe, space, most)
+        self.history_ = fit.history
+        if fit.checkpoint is not None:
+            fit.checkpoint.remove()
+
+    def _start(self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int) -> stages.Fit:
+        """Build the network and what the stages share."""
+        self.timings_ = {}
+        self._seed = seed_from(self.random_state)
+        self._device = torch.device(resolve_device(self.device))
+        self._fitted_recipe = recipe
+        self._network = self._build(n_outputs).to(self._device)
+        self.capacity_ = vc_capacity(self._network)
+        if self.capacity_ < vc_needed(rows.shape[0]):
+            warnings.warn(
+                f"the network's capacity, about {self.capacity_:.3g}, is below n / 10 = "
+                f"{vc_needed(rows.shape[0]):.3g}: it cannot express every spectral map of so many "
+                "rows. Use wider layers, as in recipe=SpectralNetRecipe(network=DenseMap()).",
+                SmallNetworkWarning,
+                stacklevel=4,
+            )
+        progress = self.progress or silent
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(self.checkpoint, self._identity(rows, recipe, n_outputs))
+        options = SearchOptions(
+            recall=self.recall, seed=self._seed, device=str(self._device), progress=progress
+        )
+        return stages.Fit(self._seed, self._device, options, progress, checkpoint, [])
+
+    def _build(self, n_outputs: int) -> torch.nn.Module:
+        return stages.build_network(self._fitted_recipe, self.row_shape_, n_outputs, self._seed)
+
+    def _train_front(
+        self,
+        fit: stages.Fit,
+        recipe: SpectralNetRecipe,
+        reader: RowReader,
+        labels: np.ndarray | None,
+    ) -> tuple[_Space, RowReader]:
+        """Standardise, train codes and Siamese network, and find the affinity.
+
+        Returns
+        -------
+        space : _Space
+            Of the affinity.
+        inner : RowReader
+            The rows that the map is trained on: codes, or the rows.
+        """
+        front: Any = self._network[0]  # type: ignore[index]
+        standardize = front[0]
+        assert isinstance(standardize, Standardize)
+        sample = reader.sample(np.random.default_rng(fit.seed))
+        standardize.measure(sample)
+        inner = reader
+        if recipe.codes is not None:
+            with self._timed("autoencoder"):
+                inner = stages.train_codes(fit, recipe.codes, front, reader)
+        space = inner
+        if recipe.siamese is not None:
+            with self._timed("siamese"):
+                space = stages.train_siamese(fit, recipe.siamese, inner)
+        if not recipe.uses_graph:
+            return _Space(None, stages.batch_function(recipe.affinity, space, labels)), inner
+        with self._timed("graph"):
+            graph = stages.fit_graph(fit, recipe.affinity, space.rows, labels)
+        return _Space(graph, None), inner
+
+    def _read_out(
+        self, reader: RowReader, recipe: SpectralNetRecipe, space: _Space, most: int
+    ) -> None:
+        """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
+        outputs = outputs_of(self._network, reader).astype(np.float64)
+        rotation = self._rotate(outputs, recipe, space)
+        # One column is nearly constant: the trivial eigenvector, whose value is about zero.
+        embedding = outputs @ rotation.weights
+        k = most
+        if isinstance(self.n_clusters, str):
+            k = choose_clusters(
+                embedding, rotation.values, space.graph, most, self.n_clusters, self._seed
+            )
+        kept = self._n_outputs(k, recipe, len(outputs))
+        self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
+        self.embedding_ = self._embed(reader)
+        self.eigenvalues_ = rotation.values[:kept]
+        self._report_collapse(k)
+        partition = assign_labels(
+            self.embedding_,
+            k,
+            method=cast(Assignment, self.assign),
+            affinity=space.graph,
+            n_vectors=kept,
+            random_state=self._seed,
+        )
+        self._keep_partition(partition)
+
+    def _rotate(
+        self, outputs: np.ndarray, recipe: SpectralNetRecipe, space: _Space
+    ) -> RitzRotation:
+        if space.graph is not None:
+            return rayleigh_ritz(outputs, space.graph, normalized=recipe.normalized)
+        assert space.function is not None
+        return rotate_by_batches(
+            outputs,
+            space.function,
+            recipe.training.batch_size,
+            normalized=recipe.normalized,
+            seed=self._seed,
+        )
+
+    def _n_outputs(self, k: int, recipe: SpectralNetRecipe, n: int) -> int:
+        """Return the number of outputs for k clusters of n rows."""
+        size = min(recipe.training.batch_size, n)
+        if self.n_components is not None:
+            wanted = check_count("n_components", self.n_components, 1, n, ", the number of rows")
+        else:
+            wanted = min(k + recipe.extra_outputs, max(k, n // _ROWS_PER_OUTPUT))
+        if size < min(n, _ROWS_PER_OUTPUT * wanted):
+            raise InputError(
+                f"{wanted} outputs need batches of at least {_ROWS_PER_OUTPUT * wanted} rows to be "
+                f"made orthonormal, got batch_size={size}. Raise it, or lower n_clusters, "
+                "max_clusters or n_components."
+            )
+        return wanted
+
+    def _report_collapse(self, k: int) -> None:
+        """Refuse outputs that hold fewer dimensions than there are clusters to tell apart."""
+        rank = self.embedding_.shape[1]
+        if rank < min(k, self._n_outputs(k, self._fitted_recipe, len(self.embedding_))):
+            raise CollapsedOutputsError(
+                f"the trained outputs span {rank} dimensions, too few for {k} clusters: the "
+                "training collapsed. Lower the learning rate, raise the batch size, or ask for "
+                "fewer clusters."
+            )
+
+    def _identity(self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int) -> dict[str, Any]:
+        """Return what a checkpoint must agree with to be gone on from."""
+        n = int(rows.shape[0])
+        some = rows[:: max(1, n // 64)]
+        dense = some.toarray() if sp.issparse(some) else np.asarray(some)
+        return {
+            "recipe": repr(recipe),
+            "seed": self._seed,
+            "shape": [int(size) for size in rows.shape],
+            "outputs": n_outputs,
+            "rows": hashlib.sha256(np.ascontiguousarray(dense).tobytes()).hexdigest(),
+        }
+
+    def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        kept, arrays = super()._to_state()
+        kept["fitted_recipe"] = persistence.encode_params(
+            {"codes": self._fitted_recipe.codes, "network": self._fitted_recipe.network}
+        )
+        kept["capacity"] = self.capacity_
+        return kept, arrays
+
+    def _restore_parts(self, kept: dict[str, Any]) -> None:
+        parts = persistence.decode_params(kept["fitted_recipe"])
+        self._fitted_recipe = SpectralNetRecipe(**parts)
+        self.capacity_ = kept["capacity"]

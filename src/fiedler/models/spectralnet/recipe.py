@@ -1,0 +1,170 @@
+"""What a SpectralNet is made of: one frozen description, and its two named versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from fiedler.exceptions import InputError
+from fiedler.graph import KNN, Epsilon
+from fiedler.networks import ConvMap, DenseMap, RandomAffine
+from fiedler.networks.batch_affinity import Scale
+from fiedler.networks.orthonormal import ORTHONORMALIZATIONS, Orthonormalization
+from fiedler.networks.short_repr import ShortRepr
+from fiedler.training import Training
+from fiedler.training.codes import Autoencoder, Siamese
+
+RecipeName = Literal["default", "paper"]
+_GRAPH = KNN()
+
+
+def _check(name: str, value: object, kinds: tuple[type, ...], *words: str) -> None:
+    if isinstance(value, kinds) or value in words:
+        return
+    allowed = [*(repr(word) for word in words), *(kind.__name__ for kind in kinds)]
+    raise InputError(f"{name} must be {' or '.join(allowed)}, got {value!r}.")
+
+
+@dataclass(frozen=True, repr=False)
+class BatchAffinity(ShortRepr):
+    """The affinity among the random rows of each batch, as published.
+
+    Parameters
+    ----------
+    n_neighbors : int or None
+        Neighbours within the batch that each row keeps; None keeps all (a full Gaussian affinity).
+    scale_neighbor : int
+        Neighbour whose distance is the Gaussian's scale.
+    scale : {"global", "local"}
+        The median of those distances, or each row's own.
+    """
+
+    n_neighbors: int | None = 3
+    scale_neighbor: int = 2
+    scale: Scale = "global"
+
+
+@dataclass(frozen=True, repr=False)
+class SpectralNetRecipe(ShortRepr):
+    """The parts of a SpectralNet. Its defaults are the recipe ``"default"``.
+
+    Parameters
+    ----------
+    codes : Autoencoder or None
+        Train an autoencoder first, and work on its codes.
+    siamese : Siamese or None
+        Learn the distances of the affinity by a Siamese network.
+    affinity : KNN, Epsilon, BatchAffinity or callable
+        A sparse graph of all rows, along whose edges the batches are drawn; or the affinity within
+        batches of random rows: :class:`BatchAffinity`, or a function ``f(A, B)`` of two blocks of
+        rows that returns their affinity, shape ``(len(A), len(B))``.
+    network : DenseMap, ConvMap or "auto"
+        The map. ``"auto"``: convolutional for images, dense for vectors, small for few rows.
+    views : RandomAffine, None or "auto"
+        Random views of images that shall stay together: beyond the paper. ``"auto"``: for images
+        where the affinity is a graph and there are no codes.
+    normalized : bool
+        The normalised Laplacian's loss.
+    orthonormalization : {"cholesky", "qr"}
+        How the last layer's weights are computed.
+    alternate : bool
+        The published training: one batch sets the last layer, another makes the gradient.
+    extra_outputs : int
+        Outputs beyond the number of clusters. A few keep a seed from splitting one class and
+        joining two.
+    training : Training or "auto"
+        Of the map. ``"auto"``: 1,500 steps of 1,024 rows for images, 600 for vectors.
+    """
+
+    codes: Autoencoder | None = None
+    siamese: Siamese | None = None
+    affinity: Any = _GRAPH
+    network: Any = "auto"
+    views: Any = "auto"
+    normalized: bool = True
+    orthonormalization: Orthonormalization = "cholesky"
+    alternate: bool = False
+    extra_outputs: int = 4
+    training: Any = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what no part can use."""
+        _check("codes", self.codes, (Autoencoder, type(None)))
+        _check("siamese", self.siamese, (Siamese, type(None)))
+        _check("network", self.network, (DenseMap, ConvMap), "auto")
+        _check("views", self.views, (RandomAffine, type(None)), "auto")
+        _check("training", self.training, (Training,), "auto")
+        known = isinstance(self.affinity, (KNN, Epsilon, BatchAffinity))
+        if not (known or callable(self.affinity)):
+            raise InputError(
+                "affinity must be KNN(...), Epsilon(...), BatchAffinity(...) or a function "
+                f"f(A, B), got {self.affinity!r}; BatchAffinity(n_neighbors=None) is Gaussian."
+            )
+        if self.orthonormalization not in ORTHONORMALIZATIONS:
+            raise InputError(
+                f"orthonormalization must be one of {list(ORTHONORMALIZATIONS)}, got "
+                f"{self.orthonormalization!r}."
+            )
+        if self.extra_outputs < 0:
+            raise InputError(f"extra_outputs must not be negative, got {self.extra_outputs}.")
+
+    @property
+    def uses_graph(self) -> bool:
+        """Whether batches follow the edges of a graph of all rows."""
+        return isinstance(self.affinity, (KNN, Epsilon))
+
+
+_PAPER = SpectralNetRecipe(
+    codes=Autoencoder(),
+    siamese=Siamese(),
+    affinity=BatchAffinity(n_neighbors=3, scale_neighbor=2),
+    network=DenseMap((1024, 1024, 512), batch_norm=False, head="tanh"),
+    views=None,
+    normalized=False,
+    alternate=True,
+    extra_outputs=0,
+    training=Training(steps=5000, batch_size=1024, learning_rate=1e-3, patience=20),
+)
+_NAMED = {"default": SpectralNetRecipe(), "paper": _PAPER}
+# So few rows need no wide layers, and all of them fit into a batch.
+FEW_ROWS = 2000
+_SMALL_MAP = DenseMap((64, 64), batch_norm=False)
+
+
+def resolve_recipe(recipe: SpectralNetRecipe | str) -> SpectralNetRecipe:
+    """Return the recipe of a name, or the recipe itself.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown.
+    """
+    if isinstance(recipe, SpectralNetRecipe):
+        return recipe
+    if recipe not in _NAMED:
+        raise InputError(
+            f"recipe must be one of {sorted(_NAMED)} or a SpectralNetRecipe, got {recipe!r}."
+        )
+    return _NAMED[recipe]
+
+
+def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -> SpectralNetRecipe:
+    """Replace each "auto" by what it stands for with rows of this shape and number."""
+    images = len(row_shape) > 1 and recipe.codes is None and min(row_shape[:2]) >= 4
+    few = n_rows <= FEW_ROWS and not images
+    network, views, training = recipe.network, recipe.views, recipe.training
+    if network == "auto":
+        network = ConvMap() if images else _SMALL_MAP if few else DenseMap()
+    if views == "auto":
+        views = RandomAffine() if images and recipe.uses_graph else None
+    if training == "auto":
+        if few:
+            training = Training(steps=400, batch_size=FEW_ROWS, learning_rate=1e-2)
+        else:
+            training = Training(steps=1500 if images else 600)
+    if views is not None and not images:
+        raise InputError(
+            "random views need images and no codes; rows have shape "
+            f"{row_shape}. Set image_shape, or views=None."
+        )
+    return replace(recipe, network=network, views=views, training=training)

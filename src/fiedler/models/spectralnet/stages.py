@@ -1,0 +1,200 @@
+"""The stages of a SpectralNet's fit, each from rows and networks to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from fiedler.exceptions import InputError
+from fiedler.graph import NeighborGraph, SearchOptions, check_affinity, nearest_neighbors
+from fiedler.graph.known_labels import constrain_batch, constrain_graph
+from fiedler.models.spectralnet.recipe import BatchAffinity, SpectralNetRecipe
+from fiedler.networks import DenseMap, batch_affinity, build_autoencoder, build_map
+from fiedler.networks.build import Standardize
+from fiedler.progress import ProgressCallback
+from fiedler.training import Checkpoint, RowReader, Task, Training, outputs_of, train
+from fiedler.training.codes import Autoencoder, AutoencoderTask, Siamese, SiameseTask
+from fiedler.training.processes import from_first
+from fiedler.training.spectral import BatchTask, Forward, PairTask, WholeTask
+
+
+@dataclass
+class Fit:
+    """What the stages of one fit have in common.
+
+    Attributes
+    ----------
+    seed : int
+    device : torch.device
+    options : SearchOptions
+    progress : callable
+    checkpoint : Checkpoint or None
+    history : list of dict
+        Rows of every stage.
+    """
+
+    seed: int
+    device: torch.device
+    options: SearchOptions
+    progress: ProgressCallback
+    checkpoint: Checkpoint | None
+    history: list[dict[str, Any]]
+
+    def train(self, task: Task, settings: Training, stage: str) -> None:
+        """Train one stage and keep its history."""
+        self.history += train(
+            task,
+            settings,
+            stage=stage,
+            seed=self.seed,
+            progress=self.progress,
+            checkpoint=self.checkpoint,
+        )
+
+
+def build_network(
+    recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_outputs: int, seed: int
+) -> nn.Sequential:
+    """Build standardisation, encoder (if there are codes) and map, from rows to outputs."""
+    n_features = int(np.prod(row_shape))
+    front: list[nn.Module] = [Standardize(n_features)]
+    if recipe.codes is not None:
+        spec = recipe.codes
+        encoder, _ = build_autoencoder(n_features, spec.widths, spec.n_codes, seed=seed)
+        # the codes' scale is measured too, once they are known
+        front += [encoder, Standardize(spec.n_codes)]
+        row_shape = (spec.n_codes,)
+    return nn.Sequential(
+        nn.Sequential(*front), build_map(recipe.network, row_shape, n_outputs, seed=seed + 1)
+    )
+
+
+def train_codes(fit: Fit, spec: Autoencoder, front: nn.Module, reader: RowReader) -> RowReader:
+    """Train the autoencoder and return its codes of all rows, standardised."""
+    assert isinstance(front, nn.Sequential)
+    standardize, encoder, rescale = front
+    _, decoder = build_autoencoder(reader.n_features, spec.widths, spec.n_codes, seed=fit.seed)
+    decoder.to(fit.device)
+    task = AutoencoderTask(standardize, encoder, decoder, reader, spec.training)
+    fit.train(task, spec.training, "autoencoder")
+    codes = RowReader(outputs_of(nn.Sequential(standardize, encoder), reader), fit.device)
+    assert isinstance(rescale, Standardize)
+    rescale.measure(codes.sample(np.random.default_rng(fit.seed)))
+    return RowReader(outputs_of(rescale, codes), fit.device)
+
+
+def train_siamese(fit: Fit, spec: Siamese, reader: RowReader) -> RowReader:
+    """Train the Siamese network on neighbours of the rows; return its outputs of all rows."""
+    neighbors = _neighbors(fit, reader.rows, spec.n_neighbors)
+    standardize = Standardize(reader.n_features)
+    standardize.measure(reader.sample(np.random.default_rng(fit.seed)))
+    layers = DenseMap(spec.widths, batch_norm=False)
+    network = build_map(layers, (reader.n_features,), spec.n_outputs, seed=fit.seed + 2)
+    module = nn.Sequential(standardize, network).to(fit.device)
+    fit.train(SiameseTask(module, reader, neighbors, spec), spec.training, "siamese")
+    return RowReader(outputs_of(module, reader), fit.device)
+
+
+def _neighbors(fit: Fit, rows: Any, k: int) -> np.ndarray:
+    if k >= rows.shape[0]:
+        raise InputError(f"{k} neighbours need more than {k} rows, got {rows.shape[0]}.")
+    graph: NeighborGraph = nearest_neighbors(
+        rows,
+        k,
+        recall=fit.options.recall,
+        random_state=fit.seed,
+        device=fit.options.device,
+        progress=fit.progress,
+    )
+    return from_first({"indices": graph.indices})["indices"]
+
+
+def fit_graph(fit: Fit, affinity: Any, rows: Any, labels: np.ndarray | None) -> sp.csr_matrix:
+    """Return the affinity of all rows, known labels worked in, the same in every process."""
+    matrix = sp.csr_matrix(affinity.fit(rows, fit.options).matrix)
+    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+    shared = from_first(parts)
+    graph = sp.csr_matrix((shared["data"], shared["indices"], shared["indptr"]), shape=matrix.shape)
+    if labels is None:
+        return graph
+    return constrain_graph(graph, labels, np.random.default_rng(fit.seed))
+
+
+def batch_function(
+    affinity: BatchAffinity | Callable[[Any, Any], Any],
+    reader: RowReader,
+    labels: np.ndarray | None,
+) -> Callable[[np.ndarray], Tensor]:
+    """Return the function from row numbers to the affinity among them."""
+
+    def compute(indices: np.ndarray) -> Tensor:
+        if isinstance(affinity, BatchAffinity):
+            weights = batch_affinity(
+                reader.take(indices),
+                affinity.n_neighbors,
+                scale_neighbor=affinity.scale_neighbor,
+                scale=affinity.scale,
+            )
+        else:
+            rows = reader.rows[indices]
+            weights = _checked_call(affinity, rows).to(reader.device)
+        if labels is None:
+            return weights
+        constrained = constrain_batch(weights.cpu().numpy(), labels[indices])
+        return torch.from_numpy(constrained).to(reader.device)
+
+    return compute
+
+
+def _checked_call(function: Callable[[Any, Any], Any], rows: Any) -> Tensor:
+    """Return a function's affinity of rows, symmetrised, zero on the diagonal."""
+    m = rows.shape[0]
+    result = function(rows, rows)
+    if getattr(result, "shape", None) != (m, m):
+        raise InputError(
+            "an affinity function f(A, B) must return an array of shape (len(A), len(B)), here "
+            f"{(m, m)}; got {getattr(result, 'shape', type(result).__name__)}."
+        )
+    array = result.detach().cpu().numpy() if hasattr(result, "detach") else result
+    checked: Any = check_affinity(array)
+    dense = checked.toarray() if sp.issparse(checked) else checked
+    return torch.from_numpy(np.asarray(dense, dtype=np.float32)).fill_diagonal_(0.0)
+
+
+def train_map(
+    fit: Fit,
+    recipe: SpectralNetRecipe,
+    forward: Forward,
+    source: sp.csr_matrix | Callable[[np.ndarray], Tensor],
+    image_shape: tuple[int, ...],
+) -> None:
+    """Train the map along the edges of a graph, or on batches of rows."""
+    settings = recipe.training
+    n = len(forward.reader)
+    task: PairTask | WholeTask | BatchTask
+    if not isinstance(source, sp.csr_matrix):
+        task = BatchTask(
+            forward,
+            source,
+            settings.batch_size,
+            normalized=recipe.normalized,
+            alternate=recipe.alternate,
+        )
+    elif n <= settings.batch_size and recipe.views is None:
+        task = WholeTask(forward, source, normalized=recipe.normalized)
+    else:
+        task = PairTask(
+            forward,
+            source,
+            settings.batch_size,
+            normalized=recipe.normalized,
+            views=recipe.views,
+            image_shape=image_shape,
+        )
+    fit.train(task, settings, "spectral map")

@@ -1,0 +1,69 @@
+"""The losses of SpectralNet, each under its equation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def spectral_loss(outputs: Tensor, affinity: Tensor, *, normalized: bool = False) -> Tensor:
+    """Return ``1/m^2 sum_ij W_ij |y_i - y_j|^2`` (SpectralNet, the batch loss of section 3.1).
+
+    Computed as ``2/m^2 (sum_i d_i |y_i|^2 - sum_ij W_ij y_i . y_j)``: two matrix products.
+
+    Parameters
+    ----------
+    outputs : Tensor of shape (m, k)
+        ``y``, orthonormal columns.
+    affinity : Tensor of shape (m, m)
+        ``W``, symmetric, not negative.
+    normalized : bool
+        Divide ``y_i`` by ``sqrt(d_i)`` first, with ``d_i = sum_j W_ij`` (same section), so that the
+        normalised Laplacian's eigenvectors minimise it.
+
+    Returns
+    -------
+    Tensor, scalar
+    """
+    m = len(outputs)
+    affinity = affinity.to(outputs.dtype)
+    degrees = affinity.sum(dim=1)
+    if normalized:
+        outputs = outputs / degrees.where(degrees > 0, 1.0).sqrt()[:, None]
+    own = (degrees[:, None] * outputs.square()).sum()
+    return 2.0 * (own - (outputs * (affinity @ outputs)).sum()) / m**2
+
+
+def pair_loss(left: Tensor, right: Tensor) -> Tensor:
+    """Return the mean of ``|y_i - y_j|^2`` over given pairs, the edges of a graph.
+
+    With edges drawn in proportion to their weight it estimates :func:`spectral_loss` over the whole
+    graph, up to a factor; and each row then occurs in proportion to its degree, so that
+    orthonormality over the batch is ``Y^T D Y = I``: the constraint of the random-walk Laplacian.
+
+    Parameters
+    ----------
+    left, right : Tensor of shape (m, k)
+    """
+    return (left - right).square().sum(dim=1).mean()
+
+
+def contrastive_loss(
+    left: Tensor, right: Tensor, positive: Tensor, *, margin: float = 1.0
+) -> Tensor:
+    """Return the Siamese loss (Hadsell et al. 2006; SpectralNet, section 3.2).
+
+    ``|a - b|^2`` for positive pairs, ``max(margin - |a - b|, 0)^2`` for negative ones, their mean.
+
+    Parameters
+    ----------
+    left, right : Tensor of shape (m, d)
+    positive : Tensor of shape (m,), bool
+    margin : float
+        Distance that negative pairs shall have at least.
+    """
+    squared = (left - right).square().sum(dim=1)
+    # the root has no gradient at zero
+    distance = squared.clamp_min(1e-12).sqrt()
+    apart = (margin - distance).clamp_min(0.0).square()
+    return torch.where(positive, squared, apart).mean()

@@ -1,0 +1,19 @@
+"""One loop for every network: batches, precision, history, checkpoints, several processes."""
+
+from __future__ import annotations
+
+from fiedler.training.checkpoint import Checkpoint
+from fiedler.training.codes import Autoencoder, Siamese
+from fiedler.training.loop import Task, Training, train
+from fiedler.training.reader import RowReader, outputs_of
+
+__all__ = [
+    "Autoencoder",
+    "Checkpoint",
+    "RowReader",
+    "Siamese",
+    "Task",
+    "Training",
+    "outputs_of",
+    "train",
+]

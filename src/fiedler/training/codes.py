@@ -1,0 +1,145 @@
+"""The two networks that SpectralNet may train first: the autoencoder and the Siamese net."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fiedler.networks.losses import contrastive_loss
+from fiedler.networks.short_repr import ShortRepr
+from fiedler.training.loop import Task, Training
+from fiedler.training.precision import Precision, autocast
+from fiedler.training.processes import own_part
+from fiedler.training.reader import RowReader
+
+_CODE_TRAINING = Training(steps=6000, batch_size=256)
+_PAIR_TRAINING = Training(steps=6000, batch_size=128)
+
+
+@dataclass(frozen=True, repr=False)
+class Autoencoder(ShortRepr):
+    """A dense autoencoder whose codes replace the rows (SpectralNet, section 4).
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Hidden units of the encoder; the decoder mirrors them.
+    n_codes : int
+        Numbers in a code.
+    training : Training
+    """
+
+    widths: tuple[int, ...] = (512, 512, 2048)
+    n_codes: int = 10
+    training: Training = _CODE_TRAINING
+
+
+@dataclass(frozen=True, repr=False)
+class Siamese(ShortRepr):
+    """A network trained so that distances between its outputs tell neighbours from others.
+
+    SpectralNet, section 3.2, after Hadsell, Chopra & LeCun (2006).
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Hidden units.
+    n_outputs : int
+    n_neighbors : int
+        Each row and its so many nearest neighbours are positive pairs; as many random pairs are
+        negative.
+    margin : float
+        Distance that negative pairs shall have.
+    training : Training
+        ``batch_size`` counts pairs.
+    """
+
+    widths: tuple[int, ...] = (1024, 1024, 512)
+    n_outputs: int = 10
+    n_neighbors: int = 2
+    margin: float = 1.0
+    training: Training = _PAIR_TRAINING
+
+
+class AutoencoderTask(Task):
+    """Mean squared error of reconstructed rows.
+
+    Parameters
+    ----------
+    standardize, encoder, decoder : nn.Module
+        The error is measured on standardised rows.
+    reader : RowReader
+    settings : Training
+    """
+
+    def __init__(
+        self,
+        standardize: nn.Module,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        reader: RowReader,
+        settings: Training,
+    ) -> None:
+        self.module = nn.Sequential(encoder, decoder)
+        self._standardize = standardize
+        self._reader, self._precision = reader, settings.precision
+        self._size = min(settings.batch_size, len(reader))
+        self.steps_per_epoch = max(1, len(reader) // self._size)
+
+    def loss(self, step: int, rng: np.random.Generator) -> Tensor:
+        """Return the error on random rows."""
+        indices = rng.integers(len(self._reader), size=self._size)
+        part = own_part(len(indices))
+        rows = self._standardize(self._reader.take(indices[part]))
+        with autocast(self._reader.device, self._precision):
+            got = self.module(rows)
+        # the share of the whole batch's mean that this process's rows make
+        error: Tensor = (got.float() - rows).square().mean()
+        return error * (len(rows) / len(indices))
+
+
+class SiameseTask(Task):
+    """The contrastive loss on neighbours and random pairs, drawn as index arrays.
+
+    Parameters
+    ----------
+    module : nn.Module
+    reader : RowReader
+    neighbors : ndarray of shape (n, k), int64
+        The positive partners of each row.
+    spec : Siamese
+    """
+
+    def __init__(
+        self, module: nn.Module, reader: RowReader, neighbors: np.ndarray, spec: Siamese
+    ) -> None:
+        self.module, self._reader, self._neighbors, self._spec = module, reader, neighbors, spec
+        self._precision: Precision = spec.training.precision
+        pairs = 2 * neighbors.size
+        self.steps_per_epoch = max(1, pairs // spec.training.batch_size)
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return left rows, right rows and which pairs are positive, each of shape (m,)."""
+        n, k = self._neighbors.shape
+        m = self._spec.training.batch_size
+        left = rng.integers(n, size=m)
+        positive = np.arange(m) < m // 2
+        near = self._neighbors[left, rng.integers(k, size=m)]
+        # any other row, never the row itself
+        far = (left + rng.integers(1, n, size=m)) % n
+        return left, np.where(positive, near, far), positive
+
+    def loss(self, step: int, rng: np.random.Generator) -> Tensor:
+        """Return the contrastive loss of a batch of pairs."""
+        left, right, positive = self.draw(rng)
+        part = own_part(len(left))
+        rows = self._reader.take(np.concatenate([left[part], right[part]]))
+        with autocast(self._reader.device, self._precision):
+            ends = self.module(rows).float()
+        half = len(ends) // 2
+        which = torch.from_numpy(positive[part]).to(ends.device)
+        loss = contrastive_loss(ends[:half], ends[half:], which, margin=self._spec.margin)
+        return loss * (half / len(left))

@@ -1,0 +1,100 @@
+"""Training in several processes, each with a part of every batch, as if it were one.
+
+Every process draws the same batch, computes its part, gathers the outputs of all, and so sees the
+whole loss; gradients are summed. The result is that of one process up to rounding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from fiedler.networks.norm import several_processes
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the processes that ``torchrun`` started, unless the caller has done so."""
+    started = int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available()
+    if not started or dist.is_initialized():
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def is_first() -> bool:
+    """Tell whether this process is the one that writes files."""
+    return not several_processes() or dist.get_rank() == 0
+
+
+def own_part(m: int) -> slice:
+    """Return this process's share of a batch of m rows."""
+    if not several_processes():
+        return slice(0, m)
+    world, rank = dist.get_world_size(), dist.get_rank()
+    return slice(m * rank // world, m * (rank + 1) // world)
+
+
+class _Gather(torch.autograd.Function):
+    """All processes' rows in order; each keeps the gradient of its own.
+
+    Each process computes the whole loss from the gathered rows, so its own slice of the gradient
+    is complete already: nothing is summed on the way back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, total: int) -> Tensor:
+        world = dist.get_world_size()
+        ctx.part = own_part(total)
+        longest = -(-total // world)
+        padded = part.new_zeros((longest, *part.shape[1:]))
+        padded[: len(part)] = part
+        gathered = [torch.empty_like(padded) for _ in range(world)]
+        dist.all_gather(gathered, padded)
+        sizes = [total * (r + 1) // world - total * r // world for r in range(world)]
+        return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
+        return gradients[0][ctx.part].contiguous(), None
+
+
+def gather(part: Tensor, total: int) -> Tensor:
+    """Return the outputs for the whole batch of ``total`` rows from each process's part."""
+    if not several_processes():
+        return part
+    whole: Tensor = _Gather.apply(part, total)  # type: ignore[no-untyped-call]
+    return whole
+
+
+def sum_gradients(module: nn.Module) -> None:
+    """Add up the gradients of all processes, in one message."""
+    if not several_processes():
+        return
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in gradients])
+    dist.all_reduce(flat)
+    start = 0
+    for gradient in gradients:
+        gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+        start += gradient.numel()
+
+
+def from_first(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Give every process the arrays of the first, so that none works on others by rounding."""
+    if not several_processes():
+        return arrays
+    box: list[Any] = [arrays]
+    dist.broadcast_object_list(box, src=0)
+    return dict(box[0])
