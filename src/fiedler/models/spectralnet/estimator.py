@@ -25,7 +25,7 @@ from fiedler.models.spectralnet.readout import choose_clusters, rotate_by_batche
 from fiedler.models.spectralnet.recipe import SpectralNetRecipe, resolve_recipe, settle
 from fiedler.networks.build import Standardize
 from fiedler.networks.capacity import vc_capacity, vc_needed
-from fiedler.partition import assign_labels
+from fiedler.partition import Partition, assign_labels, rebuilt_partition
 from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.progress import silent
 from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
@@ -70,8 +70,10 @@ class SpectralNet(NetworkClustering):
     image_shape : tuple of int or None, default=None
         (h, w) or (h, w, channels) of the images that flat rows are. Rows that come as images tell
         it themselves. Images get convolutions and random views.
-    assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="kmeans"
-        From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`.
+    assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="auto"
+        From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`. ``"auto"``: one
+        partition rebuilt from several read-outs where there is a graph of all rows
+        (:func:`fiedler.partition.rebuilt_partition`), else ``"kmeans"``.
     max_clusters : int, default=20
         Most clusters that a rule may choose.
     recall : float, default=0.98
@@ -122,7 +124,7 @@ class SpectralNet(NetworkClustering):
         recipe: Any = "default",
         n_components: int | None = None,
         image_shape: tuple[int, ...] | None = None,
-        assign: str = "kmeans",
+        assign: str = "auto",
         max_clusters: int = 20,
         recall: float = 0.98,
         device: str = "auto",
@@ -282,15 +284,21 @@ class SpectralNet(NetworkClustering):
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
         self._report_collapse(k)
-        partition = assign_labels(
+        partition = self._assign(k, space.graph)
+        self._keep_partition(partition)
+
+    def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
+        if self.assign == "auto" and graph is not None:
+            device = str(self._device)
+            options = SearchOptions(recall=self.recall, seed=self._seed, device=device)
+            return rebuilt_partition(self.embedding_, k, graph, options=options)
+        return assign_labels(
             self.embedding_,
             k,
             method=cast(Assignment, self.assign),
-            affinity=space.graph,
-            n_vectors=kept,
+            affinity=graph,
             random_state=self._seed,
         )
-        self._keep_partition(partition)
 
     def _rotate(
         self, outputs: np.ndarray, recipe: SpectralNetRecipe, space: _Space
