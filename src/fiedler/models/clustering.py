@@ -137,7 +137,7 @@ class SpectralClustering(
             most = self._most_clusters(rows)
             n_vectors = self._n_vectors(most, n)
             affinity = self._fit_graph(rows)
-            self._fit_eigenvectors(affinity, min(n_vectors + 1, n))
+            self._fit_eigenvectors(affinity, min(n_vectors + 1, n), leading=most)
             with self._timed("assignment"):
                 k = self._assign(affinity, most)
             self._warn_disconnected(k)
