@@ -19,13 +19,13 @@ class Precomputed:
 
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Check and take the matrix."""
-        return FittedAffinity(check_affinity(rows), _given_cross, {})
+        return FittedAffinity(check_affinity(rows), _cross_of(rows.shape[0]), {})
 
     def restore(
         self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
     ) -> FittedAffinity:
         """Nothing to rebuild."""
-        return FittedAffinity(sp.csr_matrix((0, 0)), _given_cross, {})
+        return FittedAffinity(sp.csr_matrix((0, 0)), _cross_of(rows.shape[0]), {})
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,21 @@ def check_affinity(matrix: Any) -> sp.csr_matrix | np.ndarray:
             f"{worst:.3g}. Pass (W + W.T) / 2 if that is what you mean."
         )
     return checked
+
+
+def _cross_of(n: int) -> Callable[[Any], CrossAffinity]:
+    """Return what takes the affinities of new rows to n fitted ones, after checking their shape."""
+
+    def cross(matrix: Any) -> CrossAffinity:
+        shape = getattr(matrix, "shape", ())
+        if len(shape) != 2 or shape[1] != n:
+            raise InputError(
+                f"the affinities of new rows must be a matrix of shape (m, {n}), one column for "
+                f"each fitted row; got shape {shape}."
+            )
+        return _given_cross(matrix)
+
+    return cross
 
 
 def _given_cross(matrix: Any) -> CrossAffinity:

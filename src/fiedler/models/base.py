@@ -64,12 +64,15 @@ class SpectralBase(SavedEstimator):
         self._fitted_affinity = fitted
         return fitted
 
-    def _fit_eigenvectors(self, affinity: FittedAffinity, k: int) -> Eigenpairs:
-        """Compute eigenpairs and keep them, warning where the graph is disconnected."""
+    def _fit_eigenvectors(
+        self, affinity: FittedAffinity, k: int, leading: int | None = None
+    ) -> Eigenpairs:
+        """Compute k eigenpairs, of which the leading ones must be accurate, and keep them."""
         with self._timed("eigenvectors"):
             pairs = smallest_eigenpairs(
                 affinity.matrix,
                 k,
+                leading=leading,
                 laplacian=self.laplacian,
                 solver=self.solver,
                 random_state=self._seed,
