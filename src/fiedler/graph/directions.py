@@ -79,7 +79,7 @@ def directed_index(rows: Any, k: int, metric: Metric, options: SearchOptions) ->
     n = int(rows.shape[0])
     by_angle = lengths is not None and (metric == "cosine" or _same(lengths))
     zeros = np.flatnonzero(lengths == 0) if by_angle else np.empty(0, dtype=np.int64)
-    if len(zeros) == 0 or len(zeros) > n - 2:
+    if lengths is None or len(zeros) == 0 or len(zeros) > n - 2:
         return DirectedIndex(options.index(rows, k, metric), np.arange(n), zeros[:0], by_angle)
     directed = np.flatnonzero(lengths)
     index = options.index(rows[directed], min(k, len(directed) - 1), metric)
