@@ -11,6 +11,8 @@ import scipy.sparse as sp
 
 from fiedler.exceptions import InputError
 from fiedler.graph.fitted import CrossAffinity, FittedAffinity, SearchOptions
+from fiedler.graph.knn import symmetrized, to_csr
+from fiedler.graph.neighbors import NeighborGraph
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,29 @@ class FromCallable:
                 f"{wanted}, one row for each of A and one column for each of B; got {shape}."
             )
         return result
+
+
+def given_graph(graph: Any, n: int) -> sp.csr_matrix:
+    """Return a graph of n rows that is known already as a sparse affinity.
+
+    Parameters
+    ----------
+    graph : csr_matrix or ndarray of shape (n, n), or NeighborGraph
+        Neighbours count 1 each, symmetrised.
+    n : int
+
+    Raises
+    ------
+    InputError
+        If it is no affinity, or of another number of rows.
+    """
+    if isinstance(graph, NeighborGraph):
+        indices = graph.indices
+        graph = symmetrized(to_csr(indices, np.ones(indices.shape), len(indices)))
+    matrix = sp.csr_matrix(check_affinity(graph))
+    if matrix.shape[0] != n:
+        raise InputError(f"the graph is of {matrix.shape[0]} rows, but X has {n}.")
+    return matrix
 
 
 def check_affinity(matrix: Any) -> sp.csr_matrix | np.ndarray:

@@ -63,7 +63,7 @@ class KNN:
         scales = self._scales(graph, index.directed)
         weights = _weigh(graph.distances, scales, scales[graph.indices])
         weights[graph.indices == np.arange(len(weights))[:, None]] = 0.0  # one row of zeros, alone
-        matrix = symmetrized(_to_csr(graph.indices, weights, len(graph.indices)))
+        matrix = symmetrized(to_csr(graph.indices, weights, len(graph.indices)))
         state = {"scales": scales, "k": np.int64(k).reshape(1)}
         return self._fitted(matrix, index, state, graph)
 
@@ -114,7 +114,7 @@ class KNN:
             entries = _weigh(distances, own, scales[indices])
             entries[alone] = 0.0
             twins = np.where(alone, -1, find_twins(indices, distances))
-            return CrossAffinity(_to_csr(indices, entries, len(scales)), twins)
+            return CrossAffinity(to_csr(indices, entries, len(scales)), twins)
 
         return FittedAffinity(matrix, cross, state, graph)
 
@@ -127,7 +127,8 @@ def symmetrized(directed: sp.csr_matrix) -> sp.csr_matrix:
     return total
 
 
-def _to_csr(indices: np.ndarray, weights: np.ndarray, n_columns: int) -> sp.csr_matrix:
+def to_csr(indices: np.ndarray, weights: np.ndarray, n_columns: int) -> sp.csr_matrix:
+    """Return weights (m, k) at columns ``indices`` as a sparse matrix."""
     m, k = indices.shape
     narrow = indices.astype(np.int32 if max(n_columns, m * k) < 2**31 else np.int64)
     pointers = np.arange(0, m * k + 1, k, dtype=narrow.dtype)

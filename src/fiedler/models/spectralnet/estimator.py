@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fiedler import persistence
 from fiedler.exceptions import CollapsedOutputsError, InputError, SmallNetworkWarning
-from fiedler.graph import SearchOptions
+from fiedler.graph import KNN, SearchOptions, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, check_count
 from fiedler.models.network import NetworkClustering
@@ -144,7 +144,9 @@ class SpectralNet(NetworkClustering):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X: Any, y: Any = None, *, known_labels: Any = None) -> SpectralNet:
+    def fit(
+        self, X: Any, y: Any = None, *, graph: Any = None, known_labels: Any = None
+    ) -> SpectralNet:
         """Train the networks, rotate the outputs to eigenvectors, cluster.
 
         Parameters
@@ -152,6 +154,9 @@ class SpectralNet(NetworkClustering):
         X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
             Rows: numpy, torch, memory map, scipy sparse, image folder.
         y : ignored
+        graph : csr_matrix or ndarray of shape (n, n), NeighborGraph, or None
+            The affinity of the rows, or their neighbours, where they are known already: takes the
+            place of the recipe's.
         known_labels : array-like of shape (n,), int, or None
             Semi-supervised: known labels of some rows, -1 for the others. They enter the affinity:
             rows of one label are tied together, edges between different ones are cut. The clusters
@@ -173,22 +178,31 @@ class SpectralNet(NetworkClustering):
         with self._all_or_nothing():
             rows = check_rows(self, X, reset=True)
             self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
-            recipe = settle(resolve_recipe(self.recipe), self.row_shape_, int(rows.shape[0]))
+            recipe = resolve_recipe(self.recipe)
+            if graph is not None:
+                recipe = replace(recipe, affinity=KNN())
+            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
             labels = None
             if known_labels is not None:
                 labels = check_known_labels(known_labels, int(rows.shape[0]))
-            self._fit(rows, recipe, most, labels)
+            given = None if graph is None else given_graph(graph, int(rows.shape[0]))
+            self._fit(rows, recipe, most, labels, given)
         return self
 
     def _fit(
-        self, rows: Any, recipe: SpectralNetRecipe, most: int, labels: np.ndarray | None
+        self,
+        rows: Any,
+        recipe: SpectralNetRecipe,
+        most: int,
+        labels: np.ndarray | None,
+        given: sp.csr_matrix | None,
     ) -> None:
         n_outputs = self._n_outputs(most, recipe, int(rows.shape[0]))
-        fit = self._start(rows, recipe, n_outputs)
+        fit = self._start(rows, recipe, n_outputs, given)
         with process_group(fit.device):
             reader = RowReader(rows, fit.device)
-            space, inner = self._train_front(fit, recipe, reader, labels)
+            space, inner = self._train_front(fit, recipe, reader, labels, given)
             with self._timed("training"):
                 forward = Forward(
                     self._network[1] if recipe.codes else self._network,  # type: ignore[index]
@@ -203,7 +217,9 @@ class SpectralNet(NetworkClustering):
         if fit.checkpoint is not None:
             fit.checkpoint.remove()
 
-    def _start(self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int) -> stages.Fit:
+    def _start(
+        self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int, given: sp.csr_matrix | None
+    ) -> stages.Fit:
         """Build the network and what the stages share."""
         self.timings_ = {}
         self._seed = seed_from(self.random_state)
@@ -222,7 +238,9 @@ class SpectralNet(NetworkClustering):
         progress = self.progress or silent
         checkpoint = None
         if self.checkpoint is not None:
-            checkpoint = Checkpoint(self.checkpoint, self._identity(rows, recipe, n_outputs))
+            identity = self._identity(rows, recipe, n_outputs)
+            identity["graph"] = None if given is None else [given.nnz, float(given.sum())]
+            checkpoint = Checkpoint(self.checkpoint, identity)
         options = SearchOptions(
             recall=self.recall, seed=self._seed, device=str(self._device), progress=progress
         )
@@ -237,6 +255,7 @@ class SpectralNet(NetworkClustering):
         recipe: SpectralNetRecipe,
         reader: RowReader,
         labels: np.ndarray | None,
+        given: sp.csr_matrix | None,
     ) -> tuple[_Space, RowReader]:
         """Standardise, train codes and Siamese network, and find the affinity.
 
@@ -263,7 +282,7 @@ class SpectralNet(NetworkClustering):
         if not recipe.uses_graph:
             return _Space(None, stages.batch_function(recipe.affinity, space, labels)), inner
         with self._timed("graph"):
-            graph = stages.fit_graph(fit, recipe.affinity, space.rows, labels)
+            graph = stages.fit_graph(fit, recipe.affinity, space.rows, labels, given)
         return _Space(graph, None), inner
 
     def _read_out(
