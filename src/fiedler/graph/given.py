@@ -89,7 +89,7 @@ def _cross_of(n: int) -> Callable[[Any], CrossAffinity]:
     """Return what takes the affinities of new rows to n fitted ones, after checking their shape."""
 
     def cross(matrix: Any) -> CrossAffinity:
-        shape = getattr(matrix, "shape", ())
+        shape: tuple[int, ...] = getattr(matrix, "shape", ())
         if len(shape) != 2 or shape[1] != n:
             raise InputError(
                 f"the affinities of new rows must be a matrix of shape (m, {n}), one column for "
