@@ -75,13 +75,16 @@ def directed_index(rows: Any, k: int, metric: Metric, options: SearchOptions) ->
     Rows are compared by direction where the metric is the cosine, or all rows but those of zeros
     have the same length (normalised texts), so that Euclidean distance goes by the angle.
     """
-    lengths = _lengths(rows) if metric == "cosine" or _same(_lengths(rows[:_SAMPLE_ROWS])) else None
     n = int(rows.shape[0])
-    by_angle = lengths is not None and (metric == "cosine" or _same(lengths))
-    zeros = np.flatnonzero(lengths == 0) if by_angle else np.empty(0, dtype=np.int64)
-    if lengths is None or len(zeros) == 0 or len(zeros) > n - 2:
+    zeros = np.empty(0, dtype=np.int64)
+    by_angle = metric == "cosine" or _same(_lengths(rows[:_SAMPLE_ROWS]))  # mostly settled by these
+    if by_angle:
+        lengths = _lengths(rows)
+        by_angle = metric == "cosine" or _same(lengths)
+        zeros = np.flatnonzero(lengths == 0) if by_angle else zeros
+    if not 0 < len(zeros) <= n - 2:
         return DirectedIndex(options.index(rows, k, metric), np.arange(n), zeros[:0], by_angle)
-    directed = np.flatnonzero(lengths)
+    directed = np.setdiff1d(np.arange(n), zeros)
     index = options.index(rows[directed], min(k, len(directed) - 1), metric)
     return DirectedIndex(index, directed, zeros, by_angle)
 
