@@ -83,6 +83,21 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
             raise
 
     @property
+    def affinity_matrix_(self) -> sp.csr_matrix | np.ndarray:
+        """Weights of the links between the fitted rows, shape (n, n).
+
+        Raises
+        ------
+        AttributeError
+            Where it is never formed: a full kernel of many rows.
+        """
+        check_is_fitted(self)
+        matrix = self._affinity().matrix
+        if not isinstance(matrix, (sp.csr_matrix, sp.csr_array, np.ndarray)):
+            raise AttributeError("affinity_matrix_: the full kernel of so many rows is not formed")
+        return matrix
+
+    @property
     def _given(self) -> bool:
         """Whether the rows are an affinity."""
         return isinstance(resolve_affinity(self.affinity), Precomputed)
