@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+DOCS_STAMP := $(VENV)/.docs-complete
 WORKERS ?= 2
 # Each test worker computes on one core, so that the workers do not fight over them.
 ONE_CORE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
@@ -10,7 +11,7 @@ HELPERS := benchmarks/common.py benchmarks/fit_once.py benchmarks/make_results.p
 BENCHES = $(sort $(filter-out $(HELPERS),$(wildcard benchmarks/*.py))) benchmarks/make_results.py
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types unit wheel bench clean
+.PHONY: help venv demo test lint types unit docs wheel bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -28,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## cluster real handwritten digits and write a report
 	$(BIN)/fiedler demo
 
-test: lint types unit wheel ## everything that must pass before a change lands
+test: lint types unit docs wheel ## everything that must pass before a change lands
 
 lint: $(STAMP) ## style, format, and the direction of imports
 	$(BIN)/ruff check .
@@ -41,8 +42,15 @@ types: $(STAMP) ## mypy, strict
 unit: $(STAMP) ## the tests (WORKERS=n processes)
 	$(ONE_CORE) $(BIN)/python -m pytest -n $(WORKERS)
 
+docs: $(DOCS_STAMP) ## build the site into build/docs; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'
+	touch $(DOCS_STAMP)
+
 wheel: $(STAMP) ## build wheel and sdist, install the wheel alone, try it
-	rm -rf build dist
+	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python tools/check_wheel.py dist
 
@@ -51,5 +59,5 @@ bench: $(STAMP) ## every table of benchmarks/ (long; needs the data sets)
 	set -e; for script in $(BENCHES); do echo "== $$script"; $(BIN)/python $$script; done
 
 clean: ## remove what was built; .venv stays
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist docs/generated .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -364,8 +364,12 @@ def point_at_first_mark(browser: Browser) -> str:
         window.scrollTo(0, 0);
         const plot = Bokeh.documents[0].roots()[0];
         const view = Object.values(Bokeh.index).find((view) => view.model === plot);
-        const { x, y } = plot.renderers[0].data_source.data;
+        const marks = plot.renderers.find((renderer) => renderer.name === "marks");
+        const { x, y } = marks.data_source.data;
         const box = view.canvas_view.el.getBoundingClientRect();
+        window.lastPointer = {
+          x: box.x + view.frame.x_scale.compute(x[0]), y: box.y + view.frame.y_scale.compute(y[0]),
+        };
         return [box.x + view.frame.x_scale.compute(x[0]), box.y + view.frame.y_scale.compute(y[0])];
         """
     )
@@ -478,3 +482,78 @@ def test_dark_scheme_has_dark_ground_and_light_ink(browser: Browser, tmp_path: P
         )
     assert seen[False] == ["rgb(255, 255, 255)", "rgb(28, 32, 36)", "#596068", None]
     assert seen[True] == ["rgb(20, 23, 27)", "rgb(232, 234, 237)", "#a6adb5", None]
+
+
+def click(browser: Browser, selector: str) -> None:
+    """Press an element of the page, found by its selector."""
+    browser.script(f"document.querySelector({selector!r}).click()")
+
+
+# How many marks of each cluster the map shows; Bokeh applies filters after the script returns.
+SHOWN = """
+    const plot = Bokeh.documents[0].roots()[0];
+    const marks = plot.renderers.find((renderer) => renderer.name === "marks");
+    const own = marks.data_source.data.cluster;
+    const counts = {};
+    for (const i of marks.view.indices) counts[own[i]] = (counts[own[i]] ?? 0) + 1;
+    return counts;
+"""
+
+
+def test_a_cluster_is_isolated_by_button_card_and_mark(browser: Browser, tmp_path: Path) -> None:
+    report = complete()
+    sizes = {str(i): int(size) for i, size in enumerate(np.bincount(report.labels))}
+    written(tmp_path, report)
+    browser.open(tmp_path / "report.html")
+    assert browser.script(SHOWN) == sizes
+    for selector, cluster in (('#isolate [data-cluster="2"]', "2"), ("#cluster-1 button", "1")):
+        click(browser, selector)
+        assert browser.script(SHOWN) == {cluster: sizes[cluster]}
+        pressed = "return document.querySelector('[aria-pressed=true]').dataset.cluster"
+        assert browser.script(pressed) == cluster
+    click(browser, '#isolate [data-cluster=""]')
+    assert browser.script(SHOWN) == sizes
+    point_at_first_mark(browser)
+    position = browser.script("return window.lastPointer")
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.cdp("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **position)
+    own = str(report.labels[0])
+    browser.wait_for(f"return document.documentElement.dataset.isolated === {own!r}")
+    assert browser.script(SHOWN) == {own: sizes[own]}
+    assert "row 0" in browser.script("return document.getElementById('row').innerText")
+    assert browser.messages() == []
+
+
+def test_rows_are_found_by_name_with_the_keyboard(browser: Browser, tmp_path: Path) -> None:
+    report = complete()
+    written(tmp_path, report)
+    browser.open(tmp_path / "report.html")
+    browser.script("document.getElementById('search').focus()")
+    browser.cdp("Input.insertText", text="ROW 7")
+    found = "return [...document.querySelectorAll('#found button')].map((b) => b.textContent)"
+    assert browser.script(found) == [f"row 7 (cluster {report.labels[7]})"]
+    for kind in ("keyDown", "keyUp"):
+        browser.cdp("Input.dispatchKeyEvent", type=kind, key="Enter", windowsVirtualKeyCode=13)
+    told = browser.script("return document.getElementById('row').innerText")
+    assert "row 7" in told
+    assert "class 1" in told
+    picture = "return document.querySelector('#row .picture').style.backgroundImage"
+    assert "--sheet-0" in browser.script(picture)
+    browser.script("const s = document.getElementById('search'); s.value = 'row'; ")
+    browser.script("document.getElementById('search').dispatchEvent(new Event('input'))")
+    assert len(browser.script(found)) == 30
+    told = browser.script("return document.getElementById('found').lastChild.textContent")
+    assert told == "and 30 more"
+
+
+def test_seventy_thousand_rows_open_quickly(browser: Browser, tmp_path: Path) -> None:
+    n = 70_000
+    labels, embedding = blobs(n, 10)
+    pictures = np.zeros((n, 28, 28), dtype=np.uint8)
+    pictures[:, 4:24, 4:24] = (np.arange(n) % 256)[:, None, None]
+    ids = [f"folder/{i:06d}.png" for i in range(n)]
+    written(tmp_path, ReportData("Many", ids, labels, embedding, pictures=pictures))
+    browser.open(tmp_path / "report.html")
+    assert browser.script("return document.documentElement.dataset.ready") == "yes"
+    assert sum(browser.script(SHOWN).values()) == n
+    assert browser.messages() == []

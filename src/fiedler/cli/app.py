@@ -31,7 +31,7 @@ def run() -> None:
     """Run the command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app()
+        app(prog_name="fiedler")
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
 
