@@ -1,10 +1,10 @@
-"""Raw texts by one command: accuracy beside k-means on the same rows, and the words of each cluster.
+"""Raw texts by one command: accuracy beside k-means on the same rows, and words of each cluster.
 
     python benchmarks/texts.py [--seeds 5]
 
-20 newsgroups (18,846 messages) and Reuters R8 (7,674 articles) are written to a ``.jsonl`` file and
-clustered by ``fiedler cluster FILE --clusters K --output RUN``. The words are those that the command
-prints. k-means sees the tf-idf rows that the command made, and as many seeds. Labels only score.
+20 newsgroups (18,846 messages) and Reuters R8 (7,674 articles) are written to a ``.jsonl`` file
+and clustered by ``fiedler cluster FILE --clusters K --output RUN``. The words are those that the
+command prints. k-means sees the same tf-idf rows, and as many seeds. Labels only score.
 """
 
 from __future__ import annotations
