@@ -21,7 +21,7 @@ from fiedler.exceptions import InputError, OutputError
 from fiedler.report import Gallery, ReportData, figures, layout, write_report
 from fiedler.report.map_figure import cluster_map
 from fiedler.report.palette import COLOURS, MARKS, colour_of, mark_of
-from fiedler.report.pictures import SpriteSheets, as_image, sprite_sheets
+from fiedler.report.pictures import SpriteSheets, as_image, mean_picture, sprite_sheets
 
 HOSTILE_NAME = '<img src=x onerror="window.hit=1">.png'
 HOSTILE_TEXT = "</script><script>window.hit=2</script><b>bold</b> &amp; @{row}{safe} {{ 7 * 7 }}"
@@ -288,6 +288,43 @@ def test_distance_to_centre_by_hand() -> None:
     embedding = np.array([[1.0, 0], [2.0, 0], [0, 1], [1, 0]])
     distances = layout.distance_to_centre(embedding, np.array([0, 0, 1, 1]))
     np.testing.assert_allclose(distances, [0, 0, np.sqrt(0.5), np.sqrt(0.5)])
+
+
+def test_distances_between_centres_by_hand() -> None:
+    embedding = np.array([[1.0, 0], [2.0, 0], [0, 1], [0, 3]])
+    distances = layout.distances_between_centres(embedding, np.array([0, 0, 2, 2]))
+    root = np.sqrt(2)
+    np.testing.assert_allclose(distances[[0, 2]][:, [0, 2]], [[0, root], [root, 0]])
+    assert np.isinf(distances[1]).all()
+
+
+def test_doubtful_are_those_of_the_least_confidence() -> None:
+    distances, confidence = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.9, 0.8, 0.1, 0.5])
+    typical, doubtful = layout.pick_examples(distances, -confidence, np.arange(4), 2, 2)
+    assert (typical.tolist(), doubtful.tolist()) == ([0, 1], [2, 3])
+
+
+@given(st.integers(2, 40), st.integers(1, 50), st.integers(0, 5))
+def test_sorted_matrix_is_the_mean_of_the_sorted_rows(n: int, cells: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, n)
+    matrix = sp.random_array((n, n), density=0.3, rng=rng, format="csr")
+    found = figures.sorted_matrix(matrix, labels, cells)
+    order = np.argsort(labels, kind="stable")
+    dense = matrix.toarray()[order][:, order]
+    side = min(n, cells)
+    cell = np.arange(n) * side // n
+    for i in range(side):
+        for j in range(side):
+            expected = dense[np.ix_(cell == i, cell == j)].mean()
+            assert found[i, j] == pytest.approx(expected)
+
+
+def test_mean_picture_is_the_mean_of_evenly_chosen_rows() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (1_000, 4, 5), dtype=np.uint8)
+    few, many = np.arange(10), np.arange(1_000)
+    np.testing.assert_allclose(mean_picture(pictures, few), pictures[:10].mean(axis=0) / 255)
+    np.testing.assert_allclose(mean_picture(pictures, many), pictures[::3].mean(axis=0) / 255)
 
 
 @pytest.mark.parametrize(
