@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fiedler import KNN, SpectralClustering, SpectralEmbedding
+from fiedler import KNN, SpectralClustering, SpectralEmbedding, load
 from fiedler.evaluation import nmi
 from fiedler.exceptions import InputError
 from fiedler.report import describe, plots
@@ -96,7 +97,9 @@ def test_history_is_drawn_stage_by_stage(model: SpectralClustering) -> None:
 def test_describe_takes_what_the_estimator_has(
     model: SpectralClustering, digits: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    data = describe(model, known=digits[1], texts=[f"word{label} of" for label in digits[1]])
+    data = describe(
+        model, known=digits[1], texts=["aa bb cc dd".split()[label % 4] for label in digits[1]]
+    )
     assert data.metrics["accuracy"] > 0.7
     assert data.confidence is not None
     assert data.affinity.shape == (400, 400)
@@ -128,3 +131,14 @@ def test_galleries_come_from_the_estimator() -> None:
     found["captions"] = ["a"]
     with pytest.raises(InputError, match="2 pictures and 1 captions"):
         describe(fitted)
+
+
+def test_the_affinity_matrix_is_the_same_after_loading(
+    model: SpectralClustering, digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    model.save(tmp_path / "m.fiedler")
+    again = load(tmp_path / "m.fiedler").affinity_matrix_
+    assert (model.affinity_matrix_ != again).nnz == 0
+    given = SpectralClustering(10, affinity="precomputed", random_state=0)
+    given.fit(model.affinity_matrix_).save(tmp_path / "g.fiedler")
+    assert not hasattr(load(tmp_path / "g.fiedler"), "affinity_matrix_")

@@ -233,7 +233,7 @@ def save_recipe(folder: Path, recipe: SourceRecipe) -> None:
     from fiedler.persistence import save_state
 
     settings, arrays = recipe.to_state()
-    save_state(folder / RECIPE, _RECIPE_KIND, settings, arrays)
+    save_state(folder / RECIPE, _RECIPE_KIND, settings, arrays, overwrite=True)
 
 
 def load_recipe(model: Path) -> SourceRecipe:

@@ -86,15 +86,20 @@ class SpectralBase(BaseEstimator):  # type: ignore[misc]
     def affinity_matrix_(self) -> sp.csr_matrix | np.ndarray:
         """Weights of the links between the fitted rows, shape (n, n).
 
+        A file does not hold it: after loading it is computed again, the same.
+
         Raises
         ------
         AttributeError
-            Where it is never formed: a full kernel of many rows.
+            Where it is never formed (a full kernel of many rows), or was given and not kept.
         """
         check_is_fitted(self)
         matrix = self._affinity().matrix
-        if not isinstance(matrix, (sp.csr_matrix, sp.csr_array, np.ndarray)):
-            raise AttributeError("affinity_matrix_: the full kernel of so many rows is not formed")
+        n = len(self.degrees_)
+        if matrix.shape[0] != n and not self._given:
+            matrix = resolve_affinity(self.affinity).fit(self._rows, self._options()).matrix
+        if not isinstance(matrix, (sp.csr_matrix, np.ndarray)) or matrix.shape[0] != n:
+            raise AttributeError("affinity_matrix_: the matrix is not formed, or was not kept")
         return matrix
 
     @property
