@@ -2,8 +2,8 @@
 
     python fit_spectralnet.py SET.npz LABELS.npy --clusters 10 [--epochs 0]
 
-Reads images (n, h, w), uint8, as pixels from 0 to 1, writes labels, prints seconds, peak memory and version as JSON. Nothing
-here may import fiedler: that environment does not have it. The settings are the package's defaults,
+Reads images (n, h, w), uint8, as pixels from 0 to 1, writes labels, prints seconds, peak memory and
+version as JSON. Nothing here may import fiedler: that environment does not have it. The settings are the package's defaults,
 with its autoencoder and its Siamese network; :func:`fit_network.package_recipe` is their twin.
 """
 

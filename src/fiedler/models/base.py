@@ -41,6 +41,26 @@ class SpectralBase(SavedEstimator):
         return tags
 
     @property
+    def affinity_matrix_(self) -> sp.csr_matrix | np.ndarray:
+        """Weights of the links between the fitted rows, shape (n, n).
+
+        A file does not hold it: after loading it is computed again, the same.
+
+        Raises
+        ------
+        AttributeError
+            Where it is never formed (a full kernel of many rows), or was given and not kept.
+        """
+        check_is_fitted(self)
+        matrix = self._affinity().matrix
+        n = len(self.degrees_)
+        if matrix.shape[0] != n and not self._given:
+            matrix = resolve_affinity(self.affinity).fit(self._rows, self._options()).matrix
+        if not isinstance(matrix, (sp.csr_matrix, np.ndarray)) or matrix.shape[0] != n:
+            raise AttributeError("affinity_matrix_: the matrix is not formed, or was not kept")
+        return matrix
+
+    @property
     def _given(self) -> bool:
         """Whether the rows are an affinity."""
         return isinstance(resolve_affinity(self.affinity), Precomputed)
