@@ -21,7 +21,6 @@ from fiedler.cli.methods import (
     choose_method,
     describe_cost,
     estimate,
-    features_of,
     human_bytes,
     human_seconds,
     plain_parameters,
@@ -162,7 +161,8 @@ class _Run:
         shape, settings = self.opened.source.shape, self.request.settings
         job = Job(self.opened.row_name, shape, self.request.opening.encoder is not None)
         self.method, self.reason = choose_method(settings, job)
-        self.cost = estimate(shape[0], features_of(shape), settings.clusters, self.method)
+        images = len(shape) > 2
+        self.cost = estimate(shape, settings.clusters, self.method, images=images)
         if not force:
             refuse_if_too_large(self.cost, shape)
 

@@ -33,7 +33,7 @@ def plan(
     n_rows: int, n_features: int, clusters: int | None, method: str, terminal: Terminal
 ) -> None:
     """Say what a run of this size will cost on this machine."""
-    cost = estimate(n_rows, n_features, clusters, method)
+    cost = estimate((n_rows, n_features), clusters, method)
     described = {
         "rows": n_rows,
         "features": n_features,

@@ -80,8 +80,26 @@ def _spectral_suits(job: Job) -> str:
     return f"{n:,} rows of numbers are compared as they are, and nothing needs to be trained"
 
 
+# Below, a graph of the images is made in a moment; above, pixels say little of what is shown.
+_FEWEST_IMAGES = 1000
+_LARGEST_SIDE = 64
+
+
+def _spectralnet_suits(job: Job) -> str | None:
+    n = job.shape[0]
+    small = len(job.shape) > 2 and max(job.shape[1:3]) <= _LARGEST_SIDE
+    if job.encoded or job.row_name != "images" or n < _FEWEST_IMAGES or not small:
+        return None
+    return f"{n:,} small images teach a network that small turns and shifts change nothing"
+
+
 # `--method auto` takes the first of these that gives a reason; the last one always does.
 METHODS: dict[str, MethodSpec] = {
+    "spectralnet": MethodSpec(
+        "fiedler.models:SpectralNet",
+        "a network into the eigenspace of the neighbour graph",
+        _spectralnet_suits,
+    ),
     "spectral": MethodSpec(
         "fiedler.models:SpectralClustering", "neighbour graph, eigenvectors", _spectral_suits
     ),
@@ -182,11 +200,19 @@ def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
     return read
 
 
-def estimate(n_rows: int, n_features: int, clusters: int | None, method: str) -> CostEstimate:
-    """What a run will cost on this machine."""
+def estimate(
+    shape: tuple[int, ...], clusters: int | None, method: str, *, images: bool = False
+) -> CostEstimate:
+    """What a run on rows of this shape will cost on this machine."""
     from fiedler.models.plan import estimate_cost
 
-    return estimate_cost(n_rows, n_features, clusters or EXPECTED_CLUSTERS, method=method)
+    return estimate_cost(
+        shape[0],
+        features_of(shape),
+        clusters or EXPECTED_CLUSTERS,
+        method=method,
+        image_shape=shape[1:] if images else None,
+    )
 
 
 def features_of(shape: tuple[int, ...]) -> int:
