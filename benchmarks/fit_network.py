@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from common import SETS, peak_mb
+from common import SETS
+from runs import peak_mb
 from sklearn.cluster import KMeans
 from torch import nn
 
@@ -233,6 +234,7 @@ def main() -> None:
     given = parser.parse_args()
     split = load_split(given.data, given.rows)
     k = len(np.unique(split.y))
+    before = peak_mb()
     start = time.perf_counter()
     labels, predict = METHODS[given.method](split.X, k, given.seed, given.steps)
     seconds = time.perf_counter() - start
@@ -243,6 +245,7 @@ def main() -> None:
         "nmi": nmi(split.y, labels),
         "seconds": seconds,
         "peak_mb": peak_mb(),  # before the prediction of new rows
+        "before_mb": before,
     }
     if split.y_new is not None:
         new = predict(split.X_new)

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import numpy as np
-from common import peak_mb
+from runs import peak_mb
 
 import fiedler
 from fiedler.evaluation import accuracy, nmi

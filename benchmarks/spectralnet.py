@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import RunsTable, arguments, in_own_process, table_name
+from common import arguments
 from fit_network import METHODS, SPLITS
+from runs import RunsTable, in_own_process, table_name
 
 HERE = Path(__file__).resolve().parent
 SETS = [name for name in SPLITS if name != "mnist_20k"]

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, RunsTable, arguments, in_own_process, table_name
+from common import ROOT, arguments
 from fit_network import load_split
+from runs import RunsTable, in_own_process, table_name
 from spectralnet import fit
 
 from fiedler.evaluation import accuracy, nmi
@@ -28,11 +29,11 @@ METHODS = [PEER, "SpectralNet, as the package", "SpectralNet, default"]
 SETS = ["mnist_test", "mnist_20k"]
 NOTES = [
     "The package: its defaults, with autoencoder and Siamese network, on pixels from 0 to 1; its "
-    "cached weights are deleted before each fit. Both sides read their rows from one small file. 'as the package': fiedler's SpectralNet with the "
-    "same layers, epochs, batch sizes, rates and affinity.",
+    "cached weights are deleted before each fit. 'as the package': fiedler's SpectralNet with the "
+    "same layers, epochs, batch sizes, rates and affinity. Both read their rows from one file.",
     "process seconds are of the whole process, imports and reading of the data included; seconds "
-    "of fit and labels. peak_mb is the process's. times faster and share of memory compare "
-    "process seconds and peak_mb with the package's.",
+    "of fit and labels. peak_mb is the process's; before_mb what it was before the fit. times "
+    "faster and share of memory compare process seconds and peak_mb with the package's.",
     "mnist_test: the last 10,000 rows; mnist_20k: the first 20,000.",
 ]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from common import in_own_process, record
+from common import record
+from runs import in_own_process
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 3600

@@ -3,14 +3,16 @@
     python fit_spectralnet.py SET.npz LABELS.npy --clusters 10 [--epochs 0]
 
 Reads images (n, h, w), uint8, as pixels from 0 to 1, writes labels, prints seconds, peak memory and
-version as JSON. Nothing here may import fiedler: that environment does not have it. The settings are the package's defaults,
-with its autoencoder and its Siamese network; :func:`fit_network.package_recipe` is their twin.
+version as JSON. Nothing here may import fiedler: that environment does not have it. The settings
+are the package's defaults, with its autoencoder and its Siamese network;
+``fit_network.package_recipe`` is their twin.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import shutil
 import sys
@@ -29,6 +31,17 @@ def forget_weights() -> None:
     shutil.rmtree(home / "_trainers" / "weights", ignore_errors=True)
 
 
+def peak_mb() -> float:
+    """Peak resident memory of this process so far, in MB, as ``common.peak_mb`` measures it."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        if found:
+            return int(found.group(1)) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
 def main() -> None:
     """Fit, predict, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -45,6 +58,7 @@ def main() -> None:
     np.random.seed(given.seed)  # noqa: NPY002 (the package draws its pairs from the global one)
     names = ("ae_epochs", "siamese_epochs", "spectral_epochs")
     epochs = dict.fromkeys(names, given.epochs) if given.epochs else {}
+    before = peak_mb()
     start = time.perf_counter()
     model = spectralnet.SpectralNet(
         n_clusters=given.clusters,
@@ -58,10 +72,13 @@ def main() -> None:
     seconds = time.perf_counter() - start
     forget_weights()
     np.save(given.labels, labels)
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    result = {"seconds": seconds, "peak_mb": peak, "version": version("spectralnet")}
-    print()
+    result = {
+        "seconds": seconds,
+        "peak_mb": peak_mb(),
+        "before_mb": before,
+        "version": version("spectralnet"),
+    }
+    print()  # its progress bars end without one
     print(json.dumps(result))
 
 
