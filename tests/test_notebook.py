@@ -98,7 +98,7 @@ def test_describe_takes_what_the_estimator_has(
     model: SpectralClustering, digits: tuple[np.ndarray, np.ndarray]
 ) -> None:
     data = describe(
-        model, known=digits[1], texts=["aa bb cc dd".split()[label % 4] for label in digits[1]]
+        model, known=digits[1], texts=[["aa", "bb", "cc", "dd"][label % 4] for label in digits[1]]
     )
     assert data.metrics["accuracy"] > 0.7
     assert data.confidence is not None
