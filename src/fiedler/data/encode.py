@@ -16,7 +16,7 @@ from PIL import Image
 
 from fiedler.data.encoders import Encoder
 from fiedler.data.feature_store import FeatureStore
-from fiedler.data.folder import THREADS, attempt
+from fiedler.data.folder import THREADS, attempt, relative_names
 from fiedler.data.images import decode_image
 from fiedler.exceptions import InputError
 from fiedler.progress import ProgressCallback, silent
@@ -50,12 +50,18 @@ class Encoded:
 
 
 def encode_files(
-    files: Sequence[Path], encoder: Encoder, max_pixels: int, progress: ProgressCallback = silent
+    root: Path,
+    files: Sequence[Path],
+    encoder: Encoder,
+    max_pixels: int,
+    progress: ProgressCallback = silent,
 ) -> Encoded:
     """Encode image files, each decoded once, at the size that the encoder takes.
 
     Parameters
     ----------
+    root : Path
+        Folder of the files, or the one file; where it lies makes no difference to what is kept.
     files : sequence of Path
     encoder : Encoder
     max_pixels : int
@@ -68,12 +74,11 @@ def encode_files(
         with files[i].open("rb") as file:
             return decode_image(file, encoder.size, "RGB", max_pixels)
 
-    stamps = [path.stat() for path in files]
-    names = "\n".join(
-        f"{path} {stamp.st_size} {stamp.st_mtime_ns}"
-        for path, stamp in zip(files, stamps, strict=True)
-    )
-    mark = hashlib.blake2b(names.encode("utf-8", "surrogateescape"))
+    mark = hashlib.blake2b()
+    for name, path in zip(relative_names(root, files), files, strict=True):
+        stamp = path.stat()
+        line = f"{name} {stamp.st_size} {stamp.st_mtime_ns}\n"
+        mark.update(line.encode("utf-8", "surrogateescape"))
     side = min(LARGEST_PICTURE, *encoder.size, math.isqrt(PICTURE_BYTES // (3 * len(files))))
     return _encode(read, len(files), encoder, mark, max(side, 1), progress)
 

@@ -81,7 +81,7 @@ def from_encoded_files(path: Path, encoder: Encoder, options: Options) -> Source
     """Open the images of a folder (or one image) as rows of an encoder."""
     refuse(options, "images have no columns", "column")
     files = find_images(path)
-    encoded = encode_files(files, encoder, options.max_pixels, options.progress)
+    encoded = encode_files(path, files, encoder, options.max_pixels, options.progress)
     rows, pictures = encoded.rows, encoded.pictures
     failures = {str(files[i]): why for i, why in sorted(encoded.failures.items())}
     if failures:
