@@ -67,6 +67,7 @@ def test_every_plot_is_a_figure_of_a_height(
         plots.plot_map(model, ids=[f"n{i}" for i in range(400)], known=y, texts=["a text"] * 400),
         plots.plot_sizes(model),
         plots.plot_eigenvalues(model),
+        plots.plot_eigenvectors(model),
         plots.plot_affinity(model),
         plots.plot_confusion(y, model.labels_),
     ]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fiedler.exceptions import InputError, OutputError
-from fiedler.report import Gallery, ReportData, figures, layout, write_report
+from fiedler.report import Gallery, ReportData, figures, layout, sections, write_report
 from fiedler.report.map_figure import cluster_map
 from fiedler.report.palette import COLOURS, MARKS, colour_of, mark_of
 from fiedler.report.pictures import SpriteSheets, as_image, mean_picture, sprite_sheets
@@ -120,7 +120,7 @@ def test_page_says_the_figures(tmp_path: Path) -> None:
 def test_every_chart_has_a_description_and_every_picture_a_name(tmp_path: Path) -> None:
     page = markup_of(written(tmp_path, complete()))
     charts = re.findall(r'<div class="chart[^>]*>', page)
-    assert len(charts) == 7
+    assert len(charts) == 8
     assert all(re.search(r'role="img" aria-label="[^"]{20,}"', chart) for chart in charts)
     assert all(
         re.search(r'alt="(row \d+|mean picture of cluster \d|[a-f])"', tag)
@@ -385,7 +385,7 @@ def test_page_draws_everything_and_asks_for_nothing(browser: Browser, tmp_path: 
     written(tmp_path, complete())
     browser.open(tmp_path / "report.html")
     assert browser.script("return document.documentElement.dataset.ready") == "yes"
-    assert browser.script("return Bokeh.documents.length") == 7
+    assert browser.script("return Bokeh.documents.length") == 8
     assert browser.messages() == []
     schemes = {address.partition(":")[0] for address in browser.requests()}
     assert schemes <= {"file", "data"}
@@ -594,3 +594,23 @@ def test_seventy_thousand_rows_open_quickly(browser: Browser, tmp_path: Path) ->
     assert browser.script("return document.documentElement.dataset.ready") == "yes"
     assert sum(browser.script(SHOWN).values()) == n
     assert browser.messages() == []
+
+
+def test_eigenvectors_are_told_in_words_and_numbers() -> None:
+    labels = np.repeat([0, 1, 2], [50, 30, 20])
+    embedding = np.eye(3)[labels] * [1.0, -2.0, 0.5]
+    data = ReportData(
+        title="t",
+        ids=[str(i) for i in range(100)],
+        labels=labels,
+        embedding=embedding,
+        eigenvalues=np.array([0.0, 0.1, 0.2]),
+    )
+    found = sections.eigenvectors(data)
+    assert found is not None
+    assert found["columns"] == [0, 1, 2]
+    means = np.array([row for _, row in found["rows"]])
+    # each column sets its own cluster apart, in units of its root mean square
+    np.testing.assert_allclose(np.diag(means), [2**0.5, -((100 / 30) ** 0.5), 5**0.5])
+    assert np.count_nonzero(means) == 3
+    assert figures.eigenvector_chart(embedding, labels) is not None

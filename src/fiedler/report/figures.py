@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Side in cells of the picture of the affinity matrix.
 MATRIX_CELLS = 160
+# More columns than this are a blur.
+EIGENVECTORS = 40
 DASHES = ("solid", "dashed", "dotted", "dotdash")
 
 
@@ -236,6 +238,40 @@ def affinity_chart(affinity: Any, labels: NDArray[np.integer[Any]]) -> Figure:
     plot.y_range.flipped = True
     plot.grid.visible = False
     plot.xaxis.formatter = plot.yaxis.formatter = thousands()
+    return cast("Figure", plot)
+
+
+def eigenvector_chart(embedding: NDArray[np.floating[Any]], labels: NDArray[Any]) -> Figure:
+    """Draw the eigenvectors as columns, over the rows sorted by cluster.
+
+    Parameters
+    ----------
+    embedding : ndarray of shape (n, m)
+        Eigenvectors by rising eigenvalue; the first `EIGENVECTORS` are drawn.
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    bokeh.plotting.figure
+        Blue above zero, orange below, stronger further from it; each column has its own scale.
+    """
+    shown = np.asarray(embedding, dtype=np.float64)[:, :EIGENVECTORS]
+    n, m = shown.shape
+    bands = np.array_split(shown[np.argsort(labels, kind="stable")], min(n, MATRIX_CELLS))
+    cells = np.stack([band.mean(axis=0) for band in bands])
+    strength = np.abs(cells) / np.maximum(np.abs(cells).max(axis=0), 1e-300)
+    inks = np.array([[int(COLOURS[j][i : i + 2], 16) for i in (1, 3, 5)] for j in (0, 1)])
+    picture = np.empty((*cells.shape, 4), dtype=np.uint8)
+    picture[..., :3] = inks[(cells < 0).astype(int)]
+    picture[..., 3] = np.rint(255 * strength)
+    plot = new_figure("eigenvector, by rising eigenvalue", "rows, sorted by cluster")
+    packed = np.ascontiguousarray(picture).view(np.uint32)[..., 0]
+    plot.image_rgba([packed], x=-0.5, y=0, dw=m, dh=n)
+    plot.xaxis.ticker = number_ticks(m)
+    plot.x_range.range_padding = plot.y_range.range_padding = 0
+    plot.y_range.flipped = True
+    plot.grid.visible = False
+    plot.yaxis.formatter = thousands()
     return cast("Figure", plot)
 
 

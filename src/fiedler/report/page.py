@@ -102,6 +102,7 @@ def _content(data: ReportData) -> tuple[dict[str, Any], dict[str, Any], SpriteSh
     parts: dict[str, Any] = {
         "sizes": sections.sizes(counts),
         "eigenvalues": sections.eigenvalues(data, k),
+        "eigenvectors": sections.eigenvectors(data),
         "affinity": sections.affinity(data),
         "confusion": sections.confusion(data),
         **{f"history{i}": part for i, part in enumerate(sections.history(data))},

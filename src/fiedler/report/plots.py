@@ -23,6 +23,7 @@ __all__ = [
     "plot_affinity",
     "plot_confusion",
     "plot_eigenvalues",
+    "plot_eigenvectors",
     "plot_history",
     "plot_map",
     "plot_sizes",
@@ -73,6 +74,12 @@ def plot_eigenvalues(model: Any) -> Figure:
     if data.eigenvalues is None:
         raise _absent(model, "eigenvalues_")
     return _sized(figures.eigenvalue_chart(data.eigenvalues, int(data.labels.max()) + 1), HEIGHT)
+
+
+def plot_eigenvectors(model: Any) -> Figure:
+    """Draw the columns of the embedding over the rows sorted by cluster."""
+    data = _described(model)
+    return _sized(figures.eigenvector_chart(data.embedding, data.labels), TALL)
 
 
 def plot_affinity(model: Any) -> Figure:

@@ -66,6 +66,28 @@ def eigenvalues(data: ReportData, k: int) -> Section | None:
     return {"figure": plot, "text": text, "values": [float(value) for value in values]}
 
 
+def eigenvectors(data: ReportData) -> Section | None:
+    """The embedding's columns over the rows sorted by cluster, and their mean in each cluster."""
+    if data.eigenvalues is None or data.embedding.shape[1] < 2:
+        return None
+    values = np.asarray(data.embedding, dtype=np.float64)
+    clusters = np.unique(data.labels)
+    shown = min(values.shape[1], max(1, TABLE_CELLS // len(clusters)), figures.EIGENVECTORS)
+    scale = np.sqrt(np.square(values[:, :shown]).mean(axis=0))
+    scaled = values[:, :shown] / np.where(scale > 0, scale, 1.0)
+    rows = [
+        (int(cluster), [float(mean) for mean in scaled[data.labels == cluster].mean(axis=0)])
+        for cluster in clusters
+    ]
+    text = (
+        f"The {values.shape[1]} columns of the embedding over the rows sorted by cluster: blue "
+        "above zero, orange below. A column that is of one colour on a cluster and of the other "
+        "elsewhere sets it apart."
+    )
+    plot = figures.eigenvector_chart(values, data.labels)
+    return {"figure": plot, "text": text, "rows": rows, "columns": list(range(shown))}
+
+
 def confusion(data: ReportData) -> Section | None:
     """Known classes against clusters."""
     if data.confusion is None:
