@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,19 @@ def process_group(device: torch.device) -> Iterator[None]:
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield
+        # messages of objects travel by the current GPU
+        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+            yield
     finally:
         dist.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Return this process's own GPU of the machine where ``torchrun`` started several."""
+    started = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if started and device.type == "cuda" and device.index is None:
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return device
 
 
 def is_first() -> bool:
