@@ -18,13 +18,17 @@ def check_known_labels(labels: object, n: int) -> np.ndarray:
     Raises
     ------
     InputError
-        If their shape or type is another.
+        If their shape or type is another, or one is below -1.
     """
     known = np.asarray(labels)
     if known.shape != (n,) or known.dtype.kind not in "iu":
         raise InputError(
             f"known_labels must be integers of shape ({n},), -1 where unknown; got shape "
             f"{known.shape} of {known.dtype}."
+        )
+    if known.size and known.min() < UNKNOWN:
+        raise InputError(
+            f"known_labels must not be below -1, which stands for unknown; got {known.min()}."
         )
     return known.astype(np.int64)
 

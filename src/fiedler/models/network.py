@@ -114,7 +114,8 @@ class NetworkClustering(
 
     def _row_shape(self, X: Any, n_features: int) -> tuple[int, ...]:
         """Return the shape of one row: that of X, or ``image_shape``."""
-        shape = tuple(int(size) for size in getattr(X, "shape", ())[1:])
+        whole = np.shape(X) if isinstance(X, (list, tuple)) else getattr(X, "shape", ())
+        shape = tuple(int(size) for size in whole[1:])
         if self.image_shape is None:
             return shape if len(shape) > 1 else (n_features,)
         given = tuple(int(size) for size in self.image_shape)

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 
 def several_processes() -> bool:
     """Tell whether this process trains together with others."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, each of which feels what the sum does in every one."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        total = part.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Tensor:
+        total: Tensor = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -29,18 +46,18 @@ class BatchNorm(nn.BatchNorm1d):
         if not (self.training and several_processes()):
             return super().forward(input)
         wide = input.float()
-        dims = [0, *range(2, input.dim())]
-        count = torch.tensor([float(wide.numel() / wide.shape[1])], device=wide.device)
-        sums = torch.cat([wide.sum(dims), wide.square().sum(dims), count])
-        total: Tensor = all_reduce(sums)  # type: ignore[no-untyped-call]
-        n, c = total[-1], wide.shape[1]
-        mean = total[:c] / n
-        variance = total[c : 2 * c] / n - mean.square()
-        self._follow(mean.detach(), variance.detach() * n.detach() / (n.detach() - 1.0))
-        shape = [1, c] + [1] * (input.dim() - 2)
+        dims, shape = [0, *range(2, input.dim())], [1, -1] + [1] * (input.dim() - 2)
+        count = torch.tensor([wide.numel() / wide.shape[1]], device=wide.device)
+        total: Tensor = _Sum.apply(torch.cat([wide.sum(dims), count]))  # type: ignore[no-untyped-call]
+        n = total[-1].detach()
+        mean = total[:-1] / n
+        # a second message: squares about zero would lose a small variance beside a large mean
+        centered = wide - mean.view(shape)
+        squares: Tensor = _Sum.apply(centered.square().sum(dims))  # type: ignore[no-untyped-call]
+        variance = squares / n
+        self._follow(mean.detach(), squares.detach() / (n - 1.0))
         scale = (variance + self.eps).rsqrt() * self.weight
-        shift = self.bias - mean * scale
-        normal: Tensor = wide * scale.view(shape) + shift.view(shape)
+        normal: Tensor = centered * scale.view(shape) + self.bias.view(shape)
         return normal.to(input.dtype)
 
     @torch.no_grad()

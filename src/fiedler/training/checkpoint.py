@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fiedler import persistence
-from fiedler.exceptions import InputError
+from fiedler.exceptions import InputError, OutputError
 
 _KIND = "checkpoint"
 
@@ -46,8 +46,14 @@ class Checkpoint:
         ------
         InputError
             If the file is of another training.
+        OutputError
+            If its folder does not exist: found now, not when the first half minute is lost.
         """
         self._identity = json.dumps(self.identity, sort_keys=True)
+        if not Path(self.path).parent.is_dir():
+            raise OutputError(
+                f"the folder of checkpoint {self.path} does not exist; create it first."
+            )
         if not Path(self.path).exists():
             return
         kind, meta, self._arrays = persistence.load_state(self.path)
@@ -86,7 +92,7 @@ def module_arrays(module: nn.Module, prefix: str) -> dict[str, np.ndarray]:
 
 
 def load_module(module: nn.Module, arrays: dict[str, np.ndarray], prefix: str) -> None:
-    """Put back what :func:`module_arrays` gave; sizes of buffers may differ from the module's."""
+    """Put back what :func:`module_arrays` gave."""
     state = module.state_dict()
     for name, tensor in state.items():
         state[name] = torch.from_numpy(np.array(arrays[f"{prefix}{name}"])).to(tensor)
@@ -107,11 +113,17 @@ def load_optimizer(
     optimizer: torch.optim.Optimizer, arrays: dict[str, np.ndarray], prefix: str
 ) -> None:
     """Put back what :func:`optimizer_arrays` gave."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, array in arrays.items():
         if key.startswith(prefix):
             parameter, name = key.removeprefix(prefix).split(".", 1)
-            state.setdefault(int(parameter), {})[name] = torch.from_numpy(np.array(array))
+            tensor = torch.from_numpy(np.array(array))
+            like = parameters[int(parameter)].detach()
+            if tensor.shape == like.shape:
+                # the fused step walks through memory: the order must be that of the parameter
+                tensor = torch.empty_like(like).copy_(tensor)
+            state.setdefault(int(parameter), {})[name] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 

@@ -12,7 +12,7 @@ from fiedler.networks.losses import contrastive_loss
 from fiedler.networks.short_repr import ShortRepr
 from fiedler.training.loop import Task, Training
 from fiedler.training.precision import Precision, autocast
-from fiedler.training.processes import own_part
+from fiedler.training.processes import gather, own_part
 from fiedler.training.reader import RowReader
 
 _CODE_TRAINING = Training(steps=6000, batch_size=256)
@@ -96,9 +96,9 @@ class AutoencoderTask(Task):
         rows = self._standardize(self._reader.take(indices[part]))
         with autocast(self._reader.device, self._precision):
             got = self.module(rows)
-        # the share of the whole batch's mean that this process's rows make
-        error: Tensor = (got.float() - rows).square().mean()
-        return error * (len(rows) / len(indices))
+        errors = (got.float() - rows).square().mean(dim=1)
+        # whole in every process: the plateau schedule must decide the same in each
+        return gather(errors, len(indices)).mean()
 
 
 class SiameseTask(Task):
@@ -139,7 +139,10 @@ class SiameseTask(Task):
         rows = self._reader.take(np.concatenate([left[part], right[part]]))
         with autocast(self._reader.device, self._precision):
             ends = self.module(rows).float()
-        half = len(ends) // 2
-        which = torch.from_numpy(positive[part]).to(ends.device)
-        loss = contrastive_loss(ends[:half], ends[half:], which, margin=self._spec.margin)
-        return loss * (half / len(left))
+        half, total = len(ends) // 2, len(left)
+        return contrastive_loss(
+            gather(ends[:half], total),
+            gather(ends[half:], total),
+            torch.from_numpy(positive).to(ends.device),
+            margin=self._spec.margin,
+        )

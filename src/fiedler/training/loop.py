@@ -72,6 +72,8 @@ class Training(ShortRepr):
                 "Training needs steps >= 1, batch_size >= 2 and learning_rate > 0, got "
                 f"{self.steps}, {self.batch_size} and {self.learning_rate}."
             )
+        if not 0 < self.drop < 1:
+            raise InputError(f"drop must be between 0 and 1, got {self.drop}.")
         if self.patience is not None and self.patience < 1:
             raise InputError(f"patience must be None or at least 1, got {self.patience}.")
 
@@ -128,7 +130,12 @@ class _Rate:
         self.best = min(self.best, mean)
         if self.waited >= patience:
             self.value, self.waited = self.value * self.settings.drop, 0
-        return self.value >= self.settings.min_learning_rate
+        return not self.ended
+
+    @property
+    def ended(self) -> bool:
+        """Whether the rate has fallen below the least one."""
+        return self.settings.patience is not None and self.value < self.settings.min_learning_rate
 
     def numbers(self) -> list[float]:
         return [self.value, self.best, float(self.waited), self.total]
@@ -200,7 +207,9 @@ class _Loop:
         self.optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, fused=fused)
         self.rate = _Rate(settings, max(1, task.steps_per_epoch))
         self.history: list[dict[str, Any]] = []
-        self.losses: list[Tensor] = []  # since the last row of the history
+        # losses since the last row of the history: of this run, and of the run gone on from
+        self.losses: list[Tensor] = []
+        self.earlier: list[float] = []
         self._whole = True  # no step is under way
         self.step = 0
         self.seconds = 0.0
@@ -239,29 +248,33 @@ class _Loop:
         loss.backward()  # type: ignore[no-untyped-call]
         sum_gradients(self.task.module)
         self.optimizer.step()
-        return loss.detach().double()
+        return loss.detach()
 
     def _log(self) -> bool:
         """Add a row to the history; tell whether training has ended."""
-        values = torch.stack(self.losses).cpu().tolist()
-        self.losses = []
+        values = self._values()
+        self.losses, self.earlier = [], []
         if not all(map(math.isfinite, values)):
             raise CollapsedOutputsError(
                 f"the loss of {self.stage} became {values[-1]} within 10 steps of step "
                 f"{self.step}; lower the learning rate, or scale the rows to about unit variance."
             )
-        first = self.step - len(values)
+        first, learning_rate = self.step - len(values), self.rate.at(self.step - 1)
         alive = [self.rate.observe(first + i, value) for i, value in enumerate(values)]
         row = {
             "stage": self.stage,
             "step": self.step,
             "loss": sum(values) / len(values),
-            "learning_rate": self.rate.at(self.step - 1),
+            "learning_rate": learning_rate,
             "seconds": round(self.seconds, 3),
         }
         self.history.append(row)
         _logger.debug("%s", row)
         return not all(alive)
+
+    def _values(self) -> list[float]:
+        """Return the losses since the last row of the history; waits for the device."""
+        return self.earlier + (torch.stack(self.losses).tolist() if self.losses else [])
 
     def _is_due(self, written: float) -> bool:
         if self.checkpoint is None or not is_first():
@@ -276,7 +289,7 @@ class _Loop:
             "finished": finished,
             "rate": self.rate.numbers(),
             "history": self.history,
-            "losses": [float(loss) for loss in self.losses],
+            "losses": self._values(),
         }
         arrays = module_arrays(self.task.module, "module.")
         if not finished:
@@ -293,7 +306,8 @@ class _Loop:
         self.step, self.seconds = int(meta["step"]), float(meta["seconds"])
         self.rate.set_numbers(meta["rate"])
         self.history = list(meta["history"])
-        self.losses = [torch.tensor(loss, dtype=torch.float64) for loss in meta["losses"]]
+        self.earlier = list(meta["losses"])
         if not meta["finished"]:
             load_optimizer(self.optimizer, arrays, "optimizer.")
-        return bool(meta["finished"])
+        # interrupted just after the rate had fallen too low, it had ended without saying so
+        return bool(meta["finished"]) or self.rate.ended

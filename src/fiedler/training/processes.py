@@ -26,11 +26,21 @@ def process_group(device: torch.device) -> Iterator[None]:
     if not started or dist.is_initialized():
         yield
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # messages of objects travel by the current GPU
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Return this process's own GPU of the machine where ``torchrun`` started several."""
+    started = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if started and device.type == "cuda" and device.index is None:
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return device
 
 
 def is_first() -> bool:

@@ -57,8 +57,8 @@ class RowReader:
     def _tensor(self, block: Any) -> Tensor:
         dense = block.toarray() if sp.issparse(block) else np.asarray(block)
         flat = np.ascontiguousarray(dense).reshape(len(dense), self.n_features)
-        if flat.dtype.kind != "f" and flat.dtype != np.uint8:
-            flat = flat.astype(np.float32)
+        if flat.dtype != np.uint8:
+            flat = flat.astype(np.float32, copy=False)
         if not flat.flags.writeable:
             flat = flat.copy()
         # bytes cross to the device as bytes

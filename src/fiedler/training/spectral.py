@@ -96,9 +96,8 @@ class PairTask(Task):
         same_row: float = 0.5,
     ) -> None:
         self.module, self._forward = forward.module, forward
+        _require_edges(graph)
         upper = sp.triu(graph, k=1, format="coo")
-        if upper.nnz == 0:
-            raise InputError("the graph has no edges to train on; raise n_neighbors.")
         self._left, self._right = upper.row, upper.col
         self._steps_to(upper.data)
         self._factors = None if normalized else _inverse_root_degrees(graph)
@@ -161,6 +160,7 @@ class WholeTask(Task):
 
     def __init__(self, forward: Forward, graph: sp.csr_matrix, *, normalized: bool = True) -> None:
         self.module, self._forward = forward.module, forward
+        _require_edges(graph)
         device = forward.reader.device
         self._affinity = torch.from_numpy(graph.toarray().astype(np.float32)).to(device)
         degrees = self._affinity.sum(dim=1)
@@ -232,10 +232,20 @@ class BatchTask(Task):
         affinity = self._affinity(indices).to(outputs.device)
         ends = outputs.to(weights.dtype) @ weights
         loss = spectral_loss(ends, affinity, normalized=self._normalized)
-        return _in_degrees(loss, affinity)
+        # normalised it has no units of degree to be freed of
+        return loss * len(indices) if self._normalized else _in_degrees(loss, affinity)
 
     def _outputs(self, indices: np.ndarray) -> Tensor:
         return self._forward.outputs(self._forward.take(indices), len(indices))
+
+
+def _require_edges(graph: sp.csr_matrix) -> None:
+    """Refuse a graph that ties no two rows together."""
+    if graph.nnz == 0 or graph.sum() <= graph.diagonal().sum():
+        raise InputError(
+            "the graph has no edges to train on; raise n_neighbors (or the scale of Epsilon), or "
+            "give fewer different known_labels."
+        )
 
 
 def _in_degrees(loss: Tensor, affinity: Tensor) -> Tensor:

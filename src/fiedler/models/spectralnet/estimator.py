@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.progress import silent
 from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
 from fiedler.training import Checkpoint, RowReader, outputs_of
-from fiedler.training.processes import process_group
+from fiedler.training.processes import from_first, is_first, own_device, process_group
 from fiedler.training.spectral import Forward
 
 # Fewer rows of a batch than this for each output leave its orthonormality to chance.
@@ -49,6 +50,10 @@ class _Space:
         source = self.function if self.graph is None else self.graph
         assert source is not None
         return source
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 class SpectralNet(NetworkClustering):
@@ -82,7 +87,7 @@ class SpectralNet(NetworkClustering):
     checkpoint : path-like or None, default=None
         A file to which the training is written every half minute and at Ctrl-C, and from which
         ``fit`` with the same rows and parameters goes on, to the same result. It is deleted when
-        the fit ends.
+        the fit ends. Needs a ``random_state``.
     random_state : int, RandomState, Generator or None
     progress : callable or None
         Called as ``progress(stage, done, total)``.
@@ -170,6 +175,8 @@ class SpectralNet(NetworkClustering):
         ------
         InputError
             If the rows or a parameter are unusable.
+        OutputError
+            If the folder of the checkpoint does not exist.
         CollapsedOutputsError
             If the training diverged.
         """
@@ -199,9 +206,10 @@ class SpectralNet(NetworkClustering):
         given: sp.csr_matrix | None,
     ) -> None:
         n_outputs = self._n_outputs(most, recipe, int(rows.shape[0]))
-        fit = self._start(rows, recipe, n_outputs, given)
-        with process_group(fit.device):
-            reader = RowReader(rows, fit.device)
+        self._device = own_device(torch.device(resolve_device(self.device)))
+        with process_group(self._device):
+            fit = self._start(rows, recipe, n_outputs, labels, given)
+            first, reader = is_first(), RowReader(rows, fit.device)
             space, inner = self._train_front(fit, recipe, reader, labels, given)
             with self._timed("training"):
                 forward = Forward(
@@ -214,16 +222,22 @@ class SpectralNet(NetworkClustering):
         with self._timed("assignment"):
             self._read_out(reader, recipe, space, most)
         self.history_ = fit.history
-        if fit.checkpoint is not None:
+        if fit.checkpoint is not None and first:
             fit.checkpoint.remove()
 
     def _start(
-        self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int, given: sp.csr_matrix | None
+        self,
+        rows: Any,
+        recipe: SpectralNetRecipe,
+        n_outputs: int,
+        labels: np.ndarray | None,
+        given: sp.csr_matrix | None,
     ) -> stages.Fit:
         """Build the network and what the stages share."""
         self.timings_ = {}
-        self._seed = seed_from(self.random_state)
-        self._device = torch.device(resolve_device(self.device))
+        # without a random_state each process would draw another seed
+        seed = np.array(seed_from(self.random_state))
+        self._seed = int(from_first({"seed": seed})["seed"])
         self._fitted_recipe = recipe
         self._network = self._build(n_outputs).to(self._device)
         self.capacity_ = vc_capacity(self._network)
@@ -238,7 +252,12 @@ class SpectralNet(NetworkClustering):
         progress = self.progress or silent
         checkpoint = None
         if self.checkpoint is not None:
-            identity = self._identity(rows, recipe, n_outputs)
+            if self.random_state is None:
+                raise InputError(
+                    "a checkpoint is gone on from with the same random_state, but it is None; "
+                    "pass a number, such as random_state=0."
+                )
+            identity = self._identity(rows, recipe, n_outputs, labels)
             identity["graph"] = None if given is None else [given.nnz, float(given.sum())]
             checkpoint = Checkpoint(self.checkpoint, identity)
         options = SearchOptions(
@@ -290,6 +309,11 @@ class SpectralNet(NetworkClustering):
     ) -> None:
         """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
         outputs = outputs_of(self._network, reader).astype(np.float64)
+        if not np.isfinite(outputs).all():
+            raise CollapsedOutputsError(
+                "the trained network's outputs are not finite: the training diverged. Lower the "
+                "learning rate, or scale the rows to about unit variance."
+            )
         rotation = self._rotate(outputs, recipe, space)
         # One column is nearly constant: the trivial eigenvector, whose value is about zero.
         embedding = outputs @ rotation.weights
@@ -358,17 +382,22 @@ class SpectralNet(NetworkClustering):
                 "fewer clusters."
             )
 
-    def _identity(self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int) -> dict[str, Any]:
+    def _identity(
+        self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int, labels: np.ndarray | None
+    ) -> dict[str, Any]:
         """Return what a checkpoint must agree with to be gone on from."""
         n = int(rows.shape[0])
         some = rows[:: max(1, n // 64)]
         dense = some.toarray() if sp.issparse(some) else np.asarray(some)
         return {
-            "recipe": repr(recipe),
+            # a function's address is another one in the process that goes on
+            "recipe": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(recipe)),
             "seed": self._seed,
-            "shape": [int(size) for size in rows.shape],
+            "shape": [n, *self.row_shape_],
             "outputs": n_outputs,
-            "rows": hashlib.sha256(np.ascontiguousarray(dense).tobytes()).hexdigest(),
+            "recall": self.recall,
+            "rows": _digest(dense),
+            "known_labels": None if labels is None else _digest(labels),
         }
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

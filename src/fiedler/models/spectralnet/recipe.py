@@ -43,6 +43,16 @@ class BatchAffinity(ShortRepr):
     scale_neighbor: int = 2
     scale: Scale = "global"
 
+    def __post_init__(self) -> None:
+        """Refuse what is no affinity."""
+        if self.scale not in ("global", "local"):
+            raise InputError(f"scale must be 'global' or 'local', got {self.scale!r}.")
+        if self.scale_neighbor < 1 or (self.n_neighbors is not None and self.n_neighbors < 1):
+            raise InputError(
+                "n_neighbors (unless None) and scale_neighbor must be at least 1, got "
+                f"{self.n_neighbors} and {self.scale_neighbor}."
+            )
+
 
 @dataclass(frozen=True, repr=False)
 class SpectralNetRecipe(ShortRepr):
@@ -105,6 +115,11 @@ class SpectralNetRecipe(ShortRepr):
                 f"orthonormalization must be one of {list(ORTHONORMALIZATIONS)}, got "
                 f"{self.orthonormalization!r}."
             )
+        if self.alternate and self.uses_graph:
+            raise InputError(
+                "alternate=True needs batches of random rows, as affinity=BatchAffinity() makes; "
+                f"got affinity={self.affinity!r}."
+            )
         if self.extra_outputs < 0:
             raise InputError(f"extra_outputs must not be negative, got {self.extra_outputs}.")
 
@@ -162,9 +177,10 @@ def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -
             training = Training(steps=400, batch_size=FEW_ROWS, learning_rate=1e-2)
         else:
             training = Training(steps=1500 if images else 600)
-    if views is not None and not images:
+    if views is not None and not (images and recipe.uses_graph):
         raise InputError(
-            "random views need images and no codes; rows have shape "
-            f"{row_shape}. Set image_shape, or views=None."
+            "random views need images, no codes, and the edges of a graph (affinity=KNN()); rows "
+            f"have shape {row_shape}, affinity is {recipe.affinity!r}. Set image_shape, or "
+            "views=None."
         )
     return replace(recipe, network=network, views=views, training=training)
