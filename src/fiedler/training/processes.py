@@ -38,7 +38,7 @@ def process_group(device: torch.device) -> Iterator[None]:
 def own_device(device: torch.device) -> torch.device:
     """Return this process's own GPU of the machine where ``torchrun`` started several."""
     started = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if started and device.type == "cuda" and device.index is None:
+    if started and str(device) == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return device
 
