@@ -77,7 +77,9 @@ def test_single_precision_is_worked_on_in_double() -> None:
     outputs = tensor(200, 3) @ torch.diag(torch.tensor([1.0, 1.0, 1e-4]).double()) + 1.0
     for method in METHODS:
         product = outputs.float().double() @ orthonormal_weights(outputs.float(), method)
-        torch.testing.assert_close(product.T @ product / 200, torch.eye(3).double(), atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            product.T @ product / 200, torch.eye(3).double(), atol=1e-6, rtol=0
+        )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -442,7 +444,9 @@ def test_the_autoencoder_is_mirrored() -> None:
 
 
 def test_maps_that_cannot_be_built() -> None:
-    with pytest.raises(InputError, match=r"ConvMap needs images, got rows of shape \(36,\).*image_"):
+    with pytest.raises(
+        InputError, match=r"ConvMap needs images, got rows of shape \(36,\).*image_"
+    ):
         build_map(ConvMap(), (36,), 3, seed=0)
     with pytest.raises(InputError, match="network must be a DenseMap or a ConvMap, got 'dense'"):
         build_map("dense", (36,), 3, seed=0)  # type: ignore[arg-type]
