@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+DOCS_STAMP := $(VENV)/.docs-complete
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.complete
 WORKERS ?= 2
 # Each test worker computes on one core, so that the workers do not fight over them.
 ONE_CORE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
-HELPERS := benchmarks/common.py benchmarks/fit_once.py benchmarks/make_results.py
+HELPERS := $(addprefix benchmarks/,common.py runs.py fit_once.py fit_network.py make_results.py)
 BENCHES = $(sort $(filter-out $(HELPERS),$(wildcard benchmarks/*.py))) benchmarks/make_results.py
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types unit wheel bench clean
+.PHONY: help venv peers demo test lint types unit docs wheel bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -25,10 +28,18 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
 
+peers: $(PEERS_STAMP) ## make the environment .venv-peers: packages that benchmarks compare with
+
+$(PEERS_STAMP): benchmarks/peers/requirements.txt constraints.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt \
+	  -r benchmarks/peers/requirements.txt
+	touch $(PEERS_STAMP)
+
 demo: $(STAMP) ## cluster real handwritten digits and write a report
 	$(BIN)/fiedler demo
 
-test: lint types unit wheel ## everything that must pass before a change lands
+test: lint types unit docs wheel ## everything that must pass before a change lands
 
 lint: $(STAMP) ## style, format, and the direction of imports
 	$(BIN)/ruff check .
@@ -41,15 +52,22 @@ types: $(STAMP) ## mypy, strict
 unit: $(STAMP) ## the tests (WORKERS=n processes)
 	$(ONE_CORE) $(BIN)/python -m pytest -n $(WORKERS)
 
+docs: $(DOCS_STAMP) ## build the site into build/docs; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'
+	touch $(DOCS_STAMP)
+
 wheel: $(STAMP) ## build wheel and sdist, install the wheel alone, try it
-	rm -rf build dist
+	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python tools/check_wheel.py dist
 
-bench: $(STAMP) ## every table of benchmarks/ (long; needs the data sets)
+bench: $(STAMP) $(PEERS_STAMP) ## every table of benchmarks/ (long; needs the data sets)
 	@test -n "$(BENCHES)" || { echo "no benchmark script in benchmarks/" >&2; exit 1; }
 	set -e; for script in $(BENCHES); do echo "== $$script"; $(BIN)/python $$script; done
 
 clean: ## remove what was built; .venv stays
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist docs/generated .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

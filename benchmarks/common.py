@@ -63,7 +63,7 @@ def record(name: str, rows: list[dict[str, Any]], **extra: Any) -> Path:
     Parameters
     ----------
     name : str
-        Of the script, without ``.py``.
+        Of the script, without ``.py``; :func:`runs.table_name` gives those of trials.
     rows : list of dict
         One dict a row: texts, numbers, or ``{"mean": ..., "sd": ...}``; the same keys in the same
         order in each.
@@ -71,7 +71,7 @@ def record(name: str, rows: list[dict[str, Any]], **extra: Any) -> Path:
         ``seeds``, ``notes`` (a list of sentences printed under the table), or anything else.
     """
     table = {
-        "command": f"python benchmarks/{name}.py",
+        "command": f"python benchmarks/{Path(name).name}.py",
         "date": datetime.date.today().isoformat(),
         "versions": versions(),
         "machine": machine(),
@@ -79,8 +79,8 @@ def record(name: str, rows: list[dict[str, Any]], **extra: Any) -> Path:
         **extra,
         "rows": rows,
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(table, indent=1) + "\n")
     part.replace(path)
@@ -106,12 +106,7 @@ class ResumableTable:
 
     def __init__(self, name: str, key: Sequence[str], *, again: bool, **extra: Any) -> None:
         self._name, self._key, self._again, self._extra = name, tuple(key), again, extra
-        self._made: dict[tuple[Any, ...], dict[str, Any]] = {}
-        path = RESULTS / f"{name}.json"
-        if path.is_file():
-            kept = json.loads(path.read_text())
-            if kept["versions"] == versions():
-                self._made = {self._key_of(row): row for row in kept["rows"]}
+        self._made = {self._key_of(row): row for row in kept(name, "rows")}
 
     def lacks(self, **wanted: Any) -> bool:
         """Tell whether no row has these values, the key columns among them."""
@@ -127,6 +122,15 @@ class ResumableTable:
 
     def _key_of(self, row: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(row[name] for name in self._key)
+
+
+def kept(name: str, part: str) -> list[dict[str, Any]]:
+    """What the file of a table holds, where the same software made it."""
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        return []
+    kept = json.loads(path.read_text())
+    return list(kept.get(part, [])) if kept["versions"] == versions() else []
 
 
 def mean_sd(figures: Sequence[float]) -> dict[str, float]:
@@ -153,7 +157,9 @@ def cell_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def arguments(doc: str, choices: dict[str, list[str]] | None = None) -> argparse.Namespace:
+def arguments(
+    doc: str, choices: dict[str, list[str]] | None = None, *, options: dict[str, int] | None = None
+) -> argparse.Namespace:
     """Read ``--seeds`` (becomes a list from 0), ``--sets``, ``--again`` and other choices.
 
     Parameters
@@ -162,9 +168,20 @@ def arguments(doc: str, choices: dict[str, list[str]] | None = None) -> argparse
         The script's docstring, the first line of which is shown by ``--help``.
     choices : dict of str to list of str
         Other options, ``"--methods"`` for one, of which any number may be named; default all.
+    options : dict of str to int
+        Other options that are numbers, with their defaults; ``"--seeds"`` may be among them.
     """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0")
+    helps = {
+        "--seeds": "how many seeds, from 0",
+        "--threads": "of each process",
+        "--rows": "only so many rows of each set, to try the script (0: all)",
+        "--epochs": "of each of the package's networks, to try the script (0: its defaults)",
+        "--steps": "at most so many steps of each training, to try the script (0: all)",
+    }
+    for option, default in {"--seeds": 5, **(options or {})}.items():
+        text = f"{helps[option]}; default {default}"
+        parser.add_argument(option, type=int, default=default, help=text)
     parser.add_argument("--again", action="store_true", help="also what is there already")
     for option, names in {"--sets": list(SETS), **(choices or {})}.items():
         shown = option.removeprefix("--").removesuffix("s").upper()

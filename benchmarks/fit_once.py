@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import sys
 import time
 from typing import Any
 
 import numpy as np
+from runs import peak_mb
 
 import fiedler
 from fiedler.evaluation import accuracy, nmi
@@ -73,16 +72,14 @@ def main() -> None:
         fiedler.SpectralClustering()  # imports are not part of the fit
     else:
         import sklearn.cluster  # noqa: F401
-    unit = 1 if sys.platform == "darwin" else 1024
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    before = peak_mb()
     start = time.perf_counter()
     labels, stages = fit(given.method, X, k)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     result: dict[str, Any] = {
         "seconds": seconds,
-        "peak_mb": peak / 1e6,
-        "before_mb": before / 1e6,
+        "peak_mb": peak_mb(),
+        "before_mb": before,
         "stages": stages,
     }
     if y is not None:

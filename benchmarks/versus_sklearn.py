@@ -7,15 +7,12 @@ kept. The largest is run once (an hour is scikit-learn's limit there).
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from common import record
+from runs import in_own_process
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 3600
@@ -23,17 +20,7 @@ LIMIT = 3600
 
 def run(method: str, rows: str, n: int, limit: int = LIMIT) -> dict[str, Any] | None:
     """Return what fit_once.py prints, None where the time limit ends it."""
-    command = [sys.executable, str(HERE / "fit_once.py"), method, rows, str(n)]
-    # settings for old numerical libraries that some machines carry would slow numpy's products
-    skipped = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-    env = {name: value for name, value in os.environ.items() if name not in skipped}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=limit, env=env, check=True
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return in_own_process(HERE / "fit_once.py", method, rows, n, limit=limit)
 
 
 def main() -> None:

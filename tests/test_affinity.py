@@ -337,3 +337,62 @@ def test_two_rows_suffice(affinity: Any) -> None:
     smaller = KNN(1, affinity.weights) if isinstance(affinity, KNN) else affinity
     matrix = dense(smaller.fit(POINTS[:2], OPTIONS).matrix)
     assert matrix[0, 1] == matrix[1, 0] > 0
+
+
+# ---- rows without a direction -------------------------------------------------------------------
+
+
+def unit_rows_and_zeros(n_zeros: int, form: str) -> tuple[Any, np.ndarray]:
+    """Sixty unit vectors, most of them farther from each other than from the origin."""
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(60 + n_zeros, 12))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    zeros = np.sort(rng.choice(len(rows), n_zeros, replace=False))
+    rows[zeros] = 0
+    return (sp.csr_matrix(rows) if form == "sparse" else rows.astype(np.float32)), zeros
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse"])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("weights", ["binary", "gaussian", "self-tuning"])
+@pytest.mark.parametrize("n_zeros", [1, 2, 5, 40])
+def test_rows_of_zeros_are_neighbors_of_each_other_only(
+    n_zeros: int, weights: Any, metric: Any, form: str
+) -> None:
+    rows, zeros = unit_rows_and_zeros(n_zeros, form)
+    affinity = KNN(6, weights=weights, metric=metric)
+    fitted = affinity.fit(rows, OPTIONS)
+    matrix = dense(fitted.matrix)
+    others = np.setdiff1d(np.arange(len(matrix)), zeros)
+    assert not matrix[np.ix_(zeros, others)].any()
+    assert not matrix.diagonal().any()
+    assert n_components(fitted.matrix[zeros][:, zeros]) == 1
+    alone = affinity.fit(rows[others], OPTIONS)
+    np.testing.assert_allclose(matrix[np.ix_(others, others)], dense(alone.matrix), rtol=1e-5)
+    restored = affinity.restore(rows, fitted.state, OPTIONS)
+    for cross in (fitted.cross(rows), restored.cross(rows)):
+        related = dense(cross.weights) > 0
+        assert not related[np.ix_(others, zeros)].any()
+        assert not related[np.ix_(zeros, others)].any()
+        assert related[zeros].any(axis=1).all()
+        np.testing.assert_array_equal(cross.twins[zeros], zeros[0])
+        np.testing.assert_array_equal(cross.twins[others], others)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_a_new_row_of_zeros_has_no_affinity_where_none_was_fitted(metric: Any) -> None:
+    rows, _ = unit_rows_and_zeros(0, "dense")
+    new = np.vstack([rows[:2], np.zeros((1, 12), np.float32)])
+    cross = KNN(6, metric=metric).fit(rows, OPTIONS).cross(new)
+    np.testing.assert_array_equal(dense(cross.weights).sum(axis=1) > 0, [True, True, False])
+    np.testing.assert_array_equal(cross.twins, [0, 1, -1])
+
+
+def test_zeros_are_rows_like_others_where_lengths_mean_something() -> None:
+    points = np.random.default_rng(5).normal(size=(50, 2))
+    points[7] = 0
+    matrix = dense(KNN(4).fit(points, OPTIONS).matrix)
+    nearest = np.argsort(np.linalg.norm(points, axis=1))[1:5]
+    assert (matrix[7, nearest] > 0).all()
+    few = np.vstack([np.zeros((9, 3)), [[1.0, 0, 0]]])  # one direction has no neighbour by angle
+    assert KNN(3).fit(few, OPTIONS).matrix.shape == (10, 10)

@@ -95,7 +95,7 @@ def test_help_names_every_command_and_exit_code() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     for word in ("cluster", "predict", "info", "demo", "plan", "130 interrupted", "5 output"):
         assert word in " ".join(done.stdout.split())
-    for name in ("cluster", "predict", "info", "plan"):
+    for name in ("benchmark", "cluster", "compare", "export", "info", "plan", "predict", "report"):
         shown = fiedler(name, "--help")
         assert shown.returncode == 0
         assert f"fiedler {name}" in shown.stdout.split("xample")[1]
@@ -150,6 +150,8 @@ def test_wrong_usage_is_code_2(arguments: list[str], tmp_path: Path) -> None:
         ("(column='a').", "(--column 'a')."),
         ("name it with column=.", "name it with --column."),
         ("use laplacian='sym' or n_neighbors=20", "use --laplacian sym or --neighbors 20"),
+        ("again, with encoder='m:f', to", "again, with --encoder 'm:f', to"),
+        ("with weights=.", "with --encoder-weights."),
         ("a column = b, column", "a column = b, column"),
     ],
 )

@@ -178,6 +178,46 @@ def test_an_eigenvalue_repeated_more_often_than_the_block_is_wide(
     assert max(products) < 300
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(("features", "spread", "components"), [(30, 0.4, 6), (16, 3.5, 4)])
+def test_the_leading_pairs_alone_must_be_accurate(
+    features: int, spread: float, components: int, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the clusters of Gaussians there is no gap, and waiting for one buys nothing."""
+    monkeypatch.setattr(solvers, "_FLOAT32_ROWS", 10 if precision == "float32" else 10**6)
+    results = []
+
+    def kept(*args: Any, **kwargs: Any) -> Any:
+        results.append(block_eigenpairs(*args, **kwargs))
+        return results[-1]
+
+    monkeypatch.setattr(solvers, "block_eigenpairs", kept)
+    points = make_blobs(900, features, centers=6, cluster_std=spread, random_state=1)[0]
+    W = KNN(9).fit(points, OPTIONS).matrix
+    assert build_laplacian(W).n_components == components
+    matrix = symmetric_form(dense(W), "sym")
+    values, vectors = np.linalg.eigh(matrix)
+    found = smallest_eigenpairs(W, 19, leading=6, solver=Block(tol=1e-3, rest=0.02))
+    assert sine(found.vectors[:, :6], vectors[:, :6]) <= 1e-3
+    np.testing.assert_allclose(found.values[:6], values[:6], atol=1e-6)
+    residual = np.linalg.norm(matrix @ found.vectors - found.vectors * found.values, axis=0)
+    np.testing.assert_allclose(found.residuals, residual, atol=1e-7)
+    assert 1e-4 < residual.max() <= 0.021 * values[18]
+    assert (np.abs(values[:, None] - found.values).min(axis=0) <= residual + 1e-6).all()
+    np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(19), atol=1e-6)
+    smallest_eigenpairs(W, 19, solver=Block(tol=1e-3))
+    assert 1.5 * results[0].n_products < results[1].n_products
+
+
+def test_leading_pairs_without_a_gap_after_them() -> None:
+    """The last of them is one of four equal ones, which are found together."""
+    W = np.kron(np.eye(4), np.ones((12, 12))) + 0.01 * np.ones((48, 48))
+    values, vectors = np.linalg.eigh(symmetric_form(W, "sym"))
+    found = smallest_eigenpairs(sp.csr_matrix(W), 8, leading=2, solver=Block(1e-6, rest=0.02))
+    assert sine(found.vectors[:, :4], vectors[:, :4]) <= 1e-5
+    np.testing.assert_allclose(found.values, values[:8], atol=1e-6)
+
+
 def test_identical_components_repeat_the_rest_of_their_spectrum() -> None:
     """Ten copies: each eigenvalue ten times, of which a single Krylov sequence holds one."""
     part = blocks([20], np.random.default_rng(8))

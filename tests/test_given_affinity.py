@@ -37,6 +37,8 @@ def test_a_given_matrix_is_taken_as_it_is(convert: Any) -> None:
         np.testing.assert_array_equal(dense(cross(convert(GIVEN[:2])).weights), GIVEN[:2])
         with pytest.raises(InputError, match="must not be negative, its smallest entry is -1"):
             cross(convert(-GIVEN))
+        with pytest.raises(InputError, match=r"shape \(m, 3\), .* fitted row; got shape \(3, 2\)"):
+            cross(convert(GIVEN[:, :2]))
 
 
 def test_integers_and_booleans_are_affinities() -> None:

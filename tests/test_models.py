@@ -335,7 +335,7 @@ def test_what_fits_into_memory() -> None:
     assert CostEstimate(1.0, 100, 100).fits
     assert not CostEstimate(1.0, 101, 100).fits
     assert 2**26 < available_memory() < 2**50
-    with pytest.raises(ValueError, match="method must be 'spectral', got 'magic'"):
+    with pytest.raises(ValueError, match="method must be 'spectral' or 'spectralnet', got 'magic'"):
         estimate_cost(10, 10, method="magic")
 
 
@@ -356,3 +356,26 @@ def test_estimated_memory_is_of_the_right_size(n: int, d: int) -> None:
     done = subprocess.run(call, capture_output=True, text=True, check=True)
     share = int(done.stdout) * 1024 / estimate_cost(n, d).peak_bytes
     assert 1 / 2 <= share <= 2
+
+
+def test_rows_without_a_direction_stay_out_of_the_way(tmp_path: Path) -> None:
+    """Texts without a word are no hub: the others' labels are as if they were not there."""
+    rng = np.random.default_rng(6)
+    centers = np.eye(4, 40)
+    topics = rng.integers(4, size=300)
+    rows = np.abs(centers[topics] + 0.12 * rng.normal(size=(300, 40)))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[::10] = 0
+    filled = np.flatnonzero(rows.any(axis=1))
+    model = SpectralClustering(5, random_state=0).fit(rows)
+    assert accuracy(topics[filled], model.labels_[filled]) == 1.0
+    assert len(set(model.labels_[::10])) == 1
+    assert not np.isin(model.labels_[0], model.labels_[filled])
+    model.save(tmp_path / "texts.fiedler")
+    for fitted in (model, load(tmp_path / "texts.fiedler")):
+        np.testing.assert_array_equal(fitted.predict(rows), model.labels_)
+        assert fitted.predict(np.zeros((1, 40))) == model.labels_[0]
+    without = SpectralClustering(4, random_state=0).fit(rows[filled])
+    labels, confidence = without.predict_with_confidence(np.zeros((2, 40)))
+    assert labels[0] == labels[1]
+    assert confidence.max() < confidence.mean() + 1e-12 < 0.5

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from browser import Browser, find_browser, run_browser
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from fiedler.exceptions import InputError, OutputError
-from fiedler.report import ReportData, figures, layout, write_report
+from fiedler.report import Gallery, ReportData, figures, layout, sections, write_report
+from fiedler.report.map_figure import cluster_map
 from fiedler.report.palette import COLOURS, MARKS, colour_of, mark_of
-from fiedler.report.pictures import SpriteSheets, as_image, sprite_sheets
+from fiedler.report.pictures import SpriteSheets, as_image, mean_picture, sprite_sheets
 
 HOSTILE_NAME = '<img src=x onerror="window.hit=1">.png'
 HOSTILE_TEXT = "</script><script>window.hit=2</script><b>bold</b> &amp; @{row}{safe} {{ 7 * 7 }}"
@@ -73,6 +75,17 @@ def complete(n: int = 60, k: int = 3) -> ReportData:
         class_names=["class 0", "class 1"],
         cluster_names=[str(i) for i in range(k)],
         notes=["The graph falls into 2 parts."],
+        how="SpectralClustering: it suits.",
+        confidence=rng.random(n),
+        words=[[f"word{i}", "other"] for i in range(k)],
+        affinity=sp.random_array((n, n), density=0.2, rng=rng, format="csr"),
+        history=[
+            {"stage": "siamese", "step": i, "loss": 1 / (i + 1), "distance": 2.0} for i in range(5)
+        ]
+        + [{"stage": "spectral", "step": i, "loss": -0.1 * i} for i in range(4)],
+        galleries=[
+            Gallery("Patterns", "Centres of patches.", rng.normal(size=(6, 5, 5)), list("abcdef"))
+        ],
     )
 
 
@@ -98,7 +111,7 @@ def test_page_says_the_figures(tmp_path: Path) -> None:
     for cluster, size in enumerate(sizes):
         assert re.search(rf"</span>{cluster}</th>\s*<td>{size}</td>", page)
     assert "The graph falls into 2 parts." in page
-    assert page.count("data:image/png;base64,") == 3 * 12
+    assert page.count("data:image/png;base64,") == 3 * 13 + 6
     for i, value in enumerate(np.linspace(0, 0.4, 6)):
         assert re.search(rf'<th scope="row">{i + 1}</th><td>{value:.6f}</td>', page)
     assert re.search(r"neighbors</th><td>1.50</td>\s*<td>75%</td>", page)
@@ -107,9 +120,12 @@ def test_page_says_the_figures(tmp_path: Path) -> None:
 def test_every_chart_has_a_description_and_every_picture_a_name(tmp_path: Path) -> None:
     page = markup_of(written(tmp_path, complete()))
     charts = re.findall(r'<div class="chart[^>]*>', page)
-    assert len(charts) == 4
+    assert len(charts) == 8
     assert all(re.search(r'role="img" aria-label="[^"]{20,}"', chart) for chart in charts)
-    assert all(re.search(r'alt="row \d+"', tag) for tag in re.findall(r"<img [^>]*>", page))
+    assert all(
+        re.search(r'alt="(row \d+|mean picture of cluster \d|[a-f])"', tag)
+        for tag in re.findall(r"<img [^>]*>", page)
+    )
 
 
 def test_parts_without_data_are_left_out(tmp_path: Path) -> None:
@@ -139,7 +155,7 @@ def test_any_number_of_rows_and_clusters(n: int, k: int, tmp_path: Path) -> None
     page = markup_of(written(tmp_path, data(n, k, timings={})))
     plural = "s" if k > 1 else ""
     assert f"{n:,} rows fall into {k} cluster{plural}" in page
-    assert page.count("<article>") == min(k, 100)
+    assert page.count("<article ") == min(k, 100)
     assert ("20 smaller ones are not" in page) == (k == 120)
 
 
@@ -196,7 +212,7 @@ def test_seventy_thousand_pictures_stay_below_fifteen_megabytes(tmp_path: Path) 
     )
     page = written(tmp_path, report)
     assert (tmp_path / "report.html").stat().st_size < 15e6
-    assert "20,000 of the 70,000" in page
+    assert "All 70,000 rows" in page
 
 
 class Lazy(Sequence[np.ndarray]):
@@ -217,7 +233,7 @@ class Lazy(Sequence[np.ndarray]):
 def test_of_lazy_pictures_only_the_shown_are_read(tmp_path: Path) -> None:
     pictures = Lazy(6_000)
     written(tmp_path, data(6_000, 3, pictures=pictures))
-    assert pictures.reads == 4_000 + 3 * 12
+    assert 4_000 + 3 * 12 < pictures.reads <= 4_000 + 3 * 12 + 3 * 400
 
 
 # Kernels
@@ -257,7 +273,7 @@ def test_examples_are_the_nearest_and_the_farthest(n: int, near: int, far: int) 
     labels, embedding = blobs(n + 2, 2, seed=n)
     distances = layout.distance_to_centre(embedding, labels)
     members = np.flatnonzero(labels == 0)
-    typical, doubtful = layout.pick_examples(distances, members, near, far)
+    typical, doubtful = layout.pick_examples(distances, distances, members, near, far)
     assert len(typical) == min(near, len(members))
     assert len(doubtful) == min(far, len(members) - len(typical))
     assert not set(typical) & set(doubtful)
@@ -272,6 +288,43 @@ def test_distance_to_centre_by_hand() -> None:
     embedding = np.array([[1.0, 0], [2.0, 0], [0, 1], [1, 0]])
     distances = layout.distance_to_centre(embedding, np.array([0, 0, 1, 1]))
     np.testing.assert_allclose(distances, [0, 0, np.sqrt(0.5), np.sqrt(0.5)])
+
+
+def test_distances_between_centres_by_hand() -> None:
+    embedding = np.array([[1.0, 0], [2.0, 0], [0, 1], [0, 3]])
+    distances = layout.distances_between_centres(embedding, np.array([0, 0, 2, 2]))
+    root = np.sqrt(2)
+    np.testing.assert_allclose(distances[[0, 2]][:, [0, 2]], [[0, root], [root, 0]])
+    assert np.isinf(distances[1]).all()
+
+
+def test_doubtful_are_those_of_the_least_confidence() -> None:
+    distances, confidence = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.9, 0.8, 0.1, 0.5])
+    typical, doubtful = layout.pick_examples(distances, -confidence, np.arange(4), 2, 2)
+    assert (typical.tolist(), doubtful.tolist()) == ([0, 1], [2, 3])
+
+
+@given(st.integers(2, 40), st.integers(1, 50), st.integers(0, 5))
+def test_sorted_matrix_is_the_mean_of_the_sorted_rows(n: int, cells: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, n)
+    matrix = sp.random_array((n, n), density=0.3, rng=rng, format="csr")
+    found = figures.sorted_matrix(matrix, labels, cells)
+    order = np.argsort(labels, kind="stable")
+    dense = matrix.toarray()[order][:, order]
+    side = min(n, cells)
+    cell = np.arange(n) * side // n
+    for i in range(side):
+        for j in range(side):
+            expected = dense[np.ix_(cell == i, cell == j)].mean()
+            assert found[i, j] == pytest.approx(expected)
+
+
+def test_mean_picture_is_the_mean_of_evenly_chosen_rows() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (1_000, 4, 5), dtype=np.uint8)
+    few, many = np.arange(10), np.arange(1_000)
+    np.testing.assert_allclose(mean_picture(pictures, few), pictures[:10].mean(axis=0) / 255)
+    np.testing.assert_allclose(mean_picture(pictures, many), pictures[::3].mean(axis=0) / 255)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +371,7 @@ def test_figures_are_bokeh_figures() -> None:
     drawn = [
         figures.size_chart(np.array([3, 4, 50])),
         figures.size_chart(np.arange(1, 100)),
-        figures.cluster_map(np.eye(3, 2), np.arange(3), {"row": ["a", "b", "c"]}),
+        cluster_map(np.eye(3, 2), np.arange(3), {"row": ["a", "b", "c"]}),
         figures.eigenvalue_chart(np.linspace(0, 1, 60), 60),
         figures.confusion_chart(np.eye(50, dtype=int), ["a" * 40] * 50, ["b"] * 50),
     ]
@@ -332,7 +385,7 @@ def test_page_draws_everything_and_asks_for_nothing(browser: Browser, tmp_path: 
     written(tmp_path, complete())
     browser.open(tmp_path / "report.html")
     assert browser.script("return document.documentElement.dataset.ready") == "yes"
-    assert browser.script("return Bokeh.documents.length") == 4
+    assert browser.script("return Bokeh.documents.length") == 8
     assert browser.messages() == []
     schemes = {address.partition(":")[0] for address in browser.requests()}
     assert schemes <= {"file", "data"}
@@ -348,8 +401,12 @@ def point_at_first_mark(browser: Browser) -> str:
         window.scrollTo(0, 0);
         const plot = Bokeh.documents[0].roots()[0];
         const view = Object.values(Bokeh.index).find((view) => view.model === plot);
-        const { x, y } = plot.renderers[0].data_source.data;
+        const marks = plot.renderers.find((renderer) => renderer.name === "marks");
+        const { x, y } = marks.data_source.data;
         const box = view.canvas_view.el.getBoundingClientRect();
+        window.lastPointer = {
+          x: box.x + view.frame.x_scale.compute(x[0]), y: box.y + view.frame.y_scale.compute(y[0]),
+        };
         return [box.x + view.frame.x_scale.compute(x[0]), box.y + view.frame.y_scale.compute(y[0])];
         """
     )
@@ -462,3 +519,98 @@ def test_dark_scheme_has_dark_ground_and_light_ink(browser: Browser, tmp_path: P
         )
     assert seen[False] == ["rgb(255, 255, 255)", "rgb(28, 32, 36)", "#596068", None]
     assert seen[True] == ["rgb(20, 23, 27)", "rgb(232, 234, 237)", "#a6adb5", None]
+
+
+def click(browser: Browser, selector: str) -> None:
+    """Press an element of the page, found by its selector."""
+    browser.script(f"document.querySelector({selector!r}).click()")
+
+
+# How many marks of each cluster the map shows; Bokeh applies filters after the script returns.
+SHOWN = """
+    const plot = Bokeh.documents[0].roots()[0];
+    const marks = plot.renderers.find((renderer) => renderer.name === "marks");
+    const own = marks.data_source.data.cluster;
+    const counts = {};
+    for (const i of marks.view.indices) counts[own[i]] = (counts[own[i]] ?? 0) + 1;
+    return counts;
+"""
+
+
+def test_a_cluster_is_isolated_by_button_card_and_mark(browser: Browser, tmp_path: Path) -> None:
+    report = complete()
+    sizes = {str(i): int(size) for i, size in enumerate(np.bincount(report.labels))}
+    written(tmp_path, report)
+    browser.open(tmp_path / "report.html")
+    assert browser.script(SHOWN) == sizes
+    for selector, cluster in (('#isolate [data-cluster="2"]', "2"), ("#cluster-1 button", "1")):
+        click(browser, selector)
+        assert browser.script(SHOWN) == {cluster: sizes[cluster]}
+        pressed = "return document.querySelector('[aria-pressed=true]').dataset.cluster"
+        assert browser.script(pressed) == cluster
+    click(browser, '#isolate [data-cluster=""]')
+    assert browser.script(SHOWN) == sizes
+    point_at_first_mark(browser)
+    position = browser.script("return window.lastPointer")
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.cdp("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **position)
+    own = str(report.labels[0])
+    browser.wait_for(f"return document.documentElement.dataset.isolated === {own!r}")
+    assert browser.script(SHOWN) == {own: sizes[own]}
+    assert "row 0" in browser.script("return document.getElementById('row').innerText")
+    assert browser.messages() == []
+
+
+def test_rows_are_found_by_name_with_the_keyboard(browser: Browser, tmp_path: Path) -> None:
+    report = complete()
+    written(tmp_path, report)
+    browser.open(tmp_path / "report.html")
+    browser.script("document.getElementById('search').focus()")
+    browser.cdp("Input.insertText", text="ROW 7")
+    found = "return [...document.querySelectorAll('#found button')].map((b) => b.textContent)"
+    assert browser.script(found) == [f"row 7 (cluster {report.labels[7]})"]
+    for kind in ("keyDown", "keyUp"):
+        browser.cdp("Input.dispatchKeyEvent", type=kind, key="Enter", windowsVirtualKeyCode=13)
+    told = browser.script("return document.getElementById('row').innerText")
+    assert "row 7" in told
+    assert "class 1" in told
+    picture = "return document.querySelector('#row .picture').style.backgroundImage"
+    assert "--sheet-0" in browser.script(picture)
+    browser.script("const s = document.getElementById('search'); s.value = 'row'; ")
+    browser.script("document.getElementById('search').dispatchEvent(new Event('input'))")
+    assert len(browser.script(found)) == 30
+    told = browser.script("return document.getElementById('found').lastChild.textContent")
+    assert told == "and 30 more"
+
+
+def test_seventy_thousand_rows_open_quickly(browser: Browser, tmp_path: Path) -> None:
+    n = 70_000
+    labels, embedding = blobs(n, 10)
+    pictures = np.zeros((n, 28, 28), dtype=np.uint8)
+    pictures[:, 4:24, 4:24] = (np.arange(n) % 256)[:, None, None]
+    ids = [f"folder/{i:06d}.png" for i in range(n)]
+    written(tmp_path, ReportData("Many", ids, labels, embedding, pictures=pictures))
+    browser.open(tmp_path / "report.html")
+    assert browser.script("return document.documentElement.dataset.ready") == "yes"
+    assert sum(browser.script(SHOWN).values()) == n
+    assert browser.messages() == []
+
+
+def test_eigenvectors_are_told_in_words_and_numbers() -> None:
+    labels = np.repeat([0, 1, 2], [50, 30, 20])
+    embedding = np.eye(3)[labels] * [1.0, -2.0, 0.5]
+    data = ReportData(
+        title="t",
+        ids=[str(i) for i in range(100)],
+        labels=labels,
+        embedding=embedding,
+        eigenvalues=np.array([0.0, 0.1, 0.2]),
+    )
+    found = sections.eigenvectors(data)
+    assert found is not None
+    assert found["columns"] == [0, 1, 2]
+    means = np.array([row for _, row in found["rows"]])
+    # each column sets its own cluster apart, in units of its root mean square
+    np.testing.assert_allclose(np.diag(means), [2**0.5, -((100 / 30) ** 0.5), 5**0.5])
+    assert np.count_nonzero(means) == 3
+    assert figures.eigenvector_chart(embedding, labels) is not None

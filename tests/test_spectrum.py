@@ -170,6 +170,10 @@ def test_names_and_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solve, "_DENSE_ROWS", 10)
     assert type(resolve_solver("auto", graph, 3)) is Block
     assert type(resolve_solver("auto", graph, 8)) is Dense  # most of the spectrum is wanted
+    assert resolve_solver("auto", graph, 3) == Block()
+    monkeypatch.setattr(solve, "_LOOSE_ROWS", 10)
+    assert resolve_solver("auto", graph, 3) == Block(tol=0.05, rest=0.02)
+    assert resolve_solver("block", graph, 3) == Block()
 
 
 def test_auto_approximates_only_large_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

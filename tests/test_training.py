@@ -37,7 +37,7 @@ from fiedler.training.checkpoint import load_module, module_arrays
 from fiedler.training.codes import AutoencoderTask, SiameseTask
 from fiedler.training.loop import Task
 from fiedler.training.precision import autocast
-from fiedler.training.processes import from_first, is_first, own_device, own_part, process_group
+from fiedler.training.processes import from_first, is_first, join_processes, own_device, own_part
 from fiedler.training.reader import BLOCK
 from fiedler.training.spectral import BatchTask, Forward, PairTask, WholeTask
 
@@ -218,8 +218,8 @@ def test_interrupted_at_any_step_and_resumed(
     for at in {1, 9, 10, 11, last - 8, last - 1, last}:
         path = tmp_path / f"{at}.checkpoint"
         stopped = kind()
+        save = Checkpoint(path, {"a": 1}, every)
         with pytest.raises(KeyboardInterrupt):
-            save = Checkpoint(path, {"a": 1}, every)
             train(stopped, settings, stage="s", seed=3, progress=Interrupt(at), checkpoint=save)
         resumed, steps = kind(), []
         saved = Checkpoint(path, {"a": 1}, every)
@@ -276,8 +276,8 @@ class Pictures(Task):
 def test_a_convolutional_network_resumes_too(tmp_path: Path) -> None:
     settings, whole, resumed = Training(steps=8, learning_rate=1e-2), Pictures(), Pictures()
     wanted = train(whole, settings, stage="s", seed=0)
+    save = Checkpoint(tmp_path / "c", {})
     with pytest.raises(KeyboardInterrupt):
-        save = Checkpoint(tmp_path / "c", {})
         train(Pictures(), settings, stage="s", seed=0, progress=Interrupt(4), checkpoint=save)
     history = train(resumed, settings, stage="s", seed=0, checkpoint=Checkpoint(tmp_path / "c", {}))
     assert without_seconds(history) == without_seconds(wanted)
@@ -299,7 +299,9 @@ def test_checkpoint_holds_stages_of_one_training(tmp_path: Path) -> None:
     assert (found["a"][0], list(found["a"][1])) == ({"step": 3}, ["z"])
     assert (found["b"][0], sorted(found["b"][1])) == ({"step": 2}, ["x", "y"])
     for other in ({"rows": "abc", "seed": 2}, {"rows": "abd", "seed": 1}, {}):
-        with pytest.raises(InputError, match="checkpoint of other rows.*delete it or name another"):
+        with pytest.raises(
+            InputError, match=r"checkpoint of other rows.*delete it or name another"
+        ):
             Checkpoint(path, other)
     assert os.listdir(tmp_path) == ["c"]
     two.remove()
@@ -308,7 +310,7 @@ def test_checkpoint_holds_stages_of_one_training(tmp_path: Path) -> None:
 
 
 def test_checkpoint_that_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="folder of checkpoint .* does not exist; create it"):
+    with pytest.raises(OutputError, match=r"folder of checkpoint .* does not exist; create it"):
         Checkpoint(tmp_path / "no" / "c", {})
     (tmp_path / "c").write_bytes(b"\x80\x04nonsense")
     with pytest.raises(InputError, match="not a fiedler model file"):
@@ -609,8 +611,8 @@ def test_one_process_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert own_part(10) == slice(0, 10)
     arrays = {"a": np.arange(3)}
     assert from_first(arrays) is arrays
-    with process_group(CPU):
-        assert not torch.distributed.is_initialized()
+    join_processes(CPU)
+    assert not torch.distributed.is_initialized()
     gpu = torch.device("cuda")
     assert own_device(gpu) == gpu
     monkeypatch.setenv("WORLD_SIZE", "4")
@@ -634,7 +636,7 @@ folder, world = sys.argv[1], int(os.environ.get("WORLD_SIZE", "1"))
 rank = int(os.environ.get("RANK", "0"))
 rng = np.random.default_rng(0)
 rows = rng.normal(size=(301, 5)) + 8 * np.eye(5)[np.arange(301) % 3]
-images = rng.normal(size=(151, 6, 6)) + 4 * np.repeat(np.eye(6)[np.arange(151) % 3], 6, 1).reshape(151, 6, 6)
+images = rng.normal(size=(151, 6, 6)) + 4 * np.eye(6)[np.arange(151) % 3][:, :, None]
 brief = Training(steps=20, batch_size=101, precision="float32")
 plateau = Training(steps=40, batch_size=63, precision="float32", patience=1, learning_rate=1e-2)
 known = np.where(np.arange(301) % 10 == 0, np.arange(301) % 3, -1)
@@ -654,15 +656,13 @@ cases = {
 for name, (recipe, X, options) in cases.items():
     path = os.path.join(folder, f"{name}.checkpoint")
     net = SpectralNet(3, recipe=recipe, random_state=0, checkpoint=path).fit(X, **options)
-    assert not dist.is_initialized()
+    assert dist.is_initialized() == (world > 1)
     history = [{k: r[k] for k in r if k != "seconds"} for r in net.history_]
     np.savez(os.path.join(folder, f"{name}.{world}.{rank}.npz"), labels=net.labels_,
              embedding=net.embedding_, new=net.transform(X[:5] + 0.1), history=json.dumps(history))
 unseeded = SpectralNet(3, recipe=pairs).fit(rows)  # the seed of the first process is that of all
 np.savez(os.path.join(folder, f"unseeded.{world}.{rank}.npz"), embedding=unseeded.embedding_)
 
-if world > 1:
-    dist.init_process_group("gloo")
 for shape in [(24, 5), (24, 5, 3, 2)]:
     # a mean far above the spread
     x = torch.from_numpy(300.0 + np.random.default_rng(1).normal(size=shape)).float()
@@ -678,8 +678,6 @@ for shape in [(24, 5), (24, 5, 3, 2)]:
              mean=norm.running_mean, var=norm.running_var)
     norm.eval()
     norm(x)
-if world > 1:
-    dist.destroy_process_group()
 assert [name for name in os.listdir(folder) if "checkpoint" in name or name.endswith(".part")] == []
 """
 

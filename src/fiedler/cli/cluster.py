@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import platform
+import json
+import shutil
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import fiedler
 from fiedler.cli.inputs import Input, Opening, open_input, save_recipe
 from fiedler.cli.methods import (
+    Job,
     Settings,
     build,
+    choose_method,
     describe_cost,
     estimate,
-    features_of,
     human_bytes,
     human_seconds,
     plain_parameters,
     refuse_if_too_large,
 )
 from fiedler.cli.outcome import writing
+from fiedler.cli.record import make_record
+from fiedler.cli.reporting import write_run_report
 from fiedler.cli.run_folder import (
     EMBEDDING,
     LABELS,
@@ -35,202 +36,202 @@ from fiedler.cli.run_folder import (
     RECORD,
     REPORT,
     new_run_folder,
+    read_record,
     to_json,
     write_labels,
     write_record,
 )
 from fiedler.cli.terminal import Terminal
+from fiedler.exceptions import InputError
 
 if TYPE_CHECKING:
-    from fiedler.evaluation import ConfusionMatrix
     from fiedler.progress import ProgressCallback
 
-RECORD_FORMAT = 1
-METRIC_NAMES = {
-    "acc": "accuracy",
-    "nmi": "NMI",
-    "ari": "ARI",
-    "pairwise_f": "pairwise F",
-    "purity": "purity",
-}
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "pillow", "bokeh")
+# What an unfinished run keeps besides its results.
+_REQUEST = "request.json"
+_CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A clustering held against known classes."""
+class Request:
+    """All that the user asked of a run.
 
-    metrics: Mapping[str, float]
-    confusion: ConfusionMatrix
+    Parameters
+    ----------
+    name : str
+        Path of the input, or ``dataset:NAME``.
+    settings : Settings
+        For the method.
+    opening : Opening
+        For the input.
+    """
+
+    name: str
+    settings: Settings
+    opening: Opening
+
+    def to_state(self) -> dict[str, Any]:
+        """The request as plain JSON values."""
+        settings = self.settings
+        state = {
+            "input": self.name if self.is_dataset else str(Path(self.name).resolve()),
+            "opening": self.opening.to_state(),
+            "clusters": settings.clusters,
+            "method": settings.method,
+            "seed": settings.seed,
+            "parameters": {name: repr(value) for name, value in settings.parameters.items()},
+        }
+        plain: dict[str, Any] = json.loads(to_json(state))
+        return plain
+
+    @property
+    def is_dataset(self) -> bool:
+        """Whether the input is a benchmark set and no path."""
+        return self.name.startswith("dataset:")
 
 
 def cluster(
-    name: str,
+    request: Request,
     output: Path,
-    settings: Settings,
-    opening: Opening,
     terminal: Terminal,
     *,
     overwrite: bool = False,
     force: bool = False,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Cluster an input and write the run folder; return the run's record.
 
     Parameters
     ----------
-    name : str
-        Path or ``dataset:NAME``.
+    request : Request
+        What the user asked for.
     output : Path
         The run folder to be made.
-    settings, opening : Settings, Opening
-        What the user asked for.
     terminal : Terminal
         Told about progress, and the result.
     overwrite : bool
         Whether an earlier run may be replaced.
     force : bool
         Start even where the memory seems not to suffice.
+    resume : bool
+        Keep what is done where the work is interrupted, and go on from there; a run that is
+        finished already is told, not made again.
     """
-    with new_run_folder(output, overwrite=overwrite) as folder, terminal.progress() as progress:
-        start = time.perf_counter()
-        opened = open_input(name, opening, progress)
-        seconds = {"reading": time.perf_counter() - start}
-        shape = opened.source.shape
-        cost = estimate(shape[0], features_of(shape), settings.clusters, settings.method)
-        if not force:
-            refuse_if_too_large(cost, shape)
-        model = build(settings, progress)
-        model.fit(opened.source.rows)
-        # The callback belongs to this terminal, not to the model that is kept.
-        model.set_params(progress=None)
-        seconds |= {stage: float(value) for stage, value in model.timings_.items()}
-        with writing(output):
-            record = _write_run(folder, opened, model, seconds, terminal.warnings, progress)
-            record["estimate"] = describe_cost(cost)
-            write_record(folder / RECORD, record)
+    if resume and (output / RECORD).is_file():
+        record = read_record(output)
+        _check_same(record.get("request"), request, output)
+        terminal.say(f"{output} is finished already.")
+    else:
+        with (
+            new_run_folder(output, overwrite=overwrite, keep=resume) as folder,
+            terminal.progress() as progress,
+        ):
+            if resume:
+                _keep_request(folder, request)
+            run = _Run(request, folder, terminal, progress)
+            run.open(force)
+            run.fit(folder / _CHECKPOINT if resume else None)
+            with writing(output):
+                record = run.write()
+                (folder / _REQUEST).unlink(missing_ok=True)
+                shutil.rmtree(folder / _CHECKPOINT, ignore_errors=True)
     record["output"] = str(output)
     _tell(record, output, terminal)
     return record
 
 
-def _write_run(
-    folder: Path,
-    opened: Input,
-    model: Any,
-    seconds: dict[str, float],
-    warnings: list[str],
-    progress: ProgressCallback,
-) -> dict[str, Any]:
-    """Write everything but the record, which is returned: it tells how long that took."""
-    start = time.perf_counter()
-    progress("writing", 0, 2)
-    write_labels(folder / LABELS, opened.source.ids, model.labels_, model.confidence_)
-    np.save(folder / EMBEDDING, np.asarray(model.embedding_, dtype=np.float32))
-    model.save(folder / MODEL)
-    save_recipe(folder, opened.source.recipe)
-    progress("writing", 1, 2)
-    judgement = _judge(opened, model.labels_)
-    _write_report(folder / REPORT, opened, model, judgement, seconds, warnings)
-    seconds["writing"] = time.perf_counter() - start
-    progress("writing", 2, 2)
-    return _record(opened, model, judgement, seconds, warnings)
+class _Run:
+    """The stages of one run: open, fit, write."""
+
+    opened: Input
+    model: Any
+
+    def __init__(
+        self, request: Request, folder: Path, terminal: Terminal, progress: ProgressCallback
+    ) -> None:
+        self.request, self.folder = request, folder
+        self.terminal, self.progress = terminal, progress
+        self.seconds: dict[str, float] = {}
+
+    def open(self, force: bool) -> None:
+        """Open the input, choose the method, and refuse what will not fit in memory."""
+        start = time.perf_counter()
+        self.opened = open_input(self.request.name, self.request.opening, self.progress)
+        self.seconds["reading"] = time.perf_counter() - start
+        shape, settings = self.opened.source.shape, self.request.settings
+        job = Job(self.opened.row_name, shape, self.request.opening.encoder is not None)
+        self.method, self.reason = choose_method(settings, job)
+        images = len(shape) > 2
+        self.cost = estimate(shape, settings.clusters, self.method, images=images)
+        if not force:
+            refuse_if_too_large(self.cost, shape)
+
+    def fit(self, checkpoint: Path | None) -> None:
+        """Fit the method, or take the model that an interrupted run has left."""
+        path = self.folder / MODEL
+        if path.is_file():
+            from fiedler import load
+
+            self.model = load(path)
+        else:
+            self.model = build(self.request.settings, self.method, self.progress, checkpoint)
+            self.model.fit(self.opened.source.rows)
+            # The callback belongs to this terminal, not to the model that is kept.
+            self.model.set_params(progress=None)
+            if checkpoint is not None:
+                self.model.save(path)
+        timings = getattr(self.model, "timings_", {})
+        self.seconds |= {stage: float(value) for stage, value in timings.items()}
+
+    def write(self) -> dict[str, Any]:
+        """Write all files; return the record."""
+        start = time.perf_counter()
+        self.progress("writing", 0, 2)
+        folder, model, source = self.folder, self.model, self.opened.source
+        confidence = getattr(model, "confidence_", None)
+        write_labels(folder / LABELS, source.ids, model.labels_, confidence)
+        np.save(folder / EMBEDDING, np.asarray(model.embedding_, dtype=np.float32))
+        model.save(folder / MODEL, overwrite=True)
+        save_recipe(folder, source.recipe)
+        self.progress("writing", 1, 2)
+        how = f"{type(model).__name__} ({self.method}): {self.reason}."
+        described = write_run_report(
+            folder / REPORT, self.opened, model, how, self.seconds, self.terminal.warnings
+        )
+        self.seconds["writing"] = time.perf_counter() - start
+        self.progress("writing", 2, 2)
+        record = make_record(self.opened, model, described, self.seconds, self.terminal.warnings)
+        record |= {
+            "command": sys.argv,
+            "request": self.request.to_state(),
+            "reason": self.reason,
+            "how": how,
+            "parameters": plain_parameters(model),
+            "estimate": describe_cost(self.cost),
+        }
+        write_record(folder / RECORD, record)
+        return record
 
 
-def _judge(opened: Input, labels: np.ndarray) -> Judgement | None:
-    if opened.known is None:
-        return None
-    from fiedler.evaluation import confusion_matrix, score_all
+def _keep_request(folder: Path, request: Request) -> None:
+    """Note in an unfinished folder what it is of, or check that it is of the same."""
+    path = folder / _REQUEST
+    if path.is_file():
+        _check_same(json.loads(path.read_text(encoding="utf-8")), request, folder)
+    else:
+        path.write_text(to_json(request.to_state()), encoding="utf-8")
 
-    codes = opened.known.codes
-    return Judgement(score_all(codes, labels), confusion_matrix(codes, labels))
 
-
-def _write_report(
-    path: Path,
-    opened: Input,
-    model: Any,
-    judgement: Judgement | None,
-    seconds: Mapping[str, float],
-    notes: list[str],
-) -> None:
-    from fiedler.report import ReportData, write_report
-
-    source, known = opened.source, opened.known
-    confusion = judgement.confusion if judgement else None
-    data = ReportData(
-        title=opened.name,
-        ids=[str(row) for row in source.ids],
-        labels=np.asarray(model.labels_),
-        embedding=np.asarray(model.embedding_),
-        eigenvalues=np.asarray(model.eigenvalues_),
-        kind=opened.row_name,
-        pictures=source.rows if source.kind == "images" else None,
-        texts=source.texts,
-        known=[known.names[code] for code in known.codes] if known else None,
-        metrics=_shown_metrics(judgement.metrics) if judgement else {},
-        confusion=confusion.table if confusion else None,
-        class_names=[known.names[code] for code in confusion.classes]
-        if known and confusion
-        else (),
-        cluster_names=[str(name) for name in confusion.clusters] if confusion else (),
-        timings=seconds,
-        parameters={"input": source.description, **plain_parameters(model)},
-        notes=notes,
+def _check_same(earlier: Any, request: Request, where: Path) -> None:
+    now = request.to_state()
+    if earlier == now:
+        return
+    known = earlier if isinstance(earlier, dict) else {}
+    differing = [name for name, value in now.items() if known.get(name) != value]
+    raise InputError(
+        f"{where} was made with another {' and '.join(differing)}, so it cannot be gone on with. "
+        "Repeat the earlier command, remove that folder, or choose another --output."
     )
-    write_report(path, data)
-
-
-def _shown_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {METRIC_NAMES.get(name, name): value for name, value in metrics.items()}
-
-
-def _record(
-    opened: Input,
-    model: Any,
-    judgement: Judgement | None,
-    seconds: Mapping[str, float],
-    warnings: list[str],
-) -> dict[str, Any]:
-    source = opened.source
-    labels = np.asarray(model.labels_)
-    return {
-        "format": RECORD_FORMAT,
-        "fiedler": fiedler.__version__,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "input": {
-            "name": opened.name,
-            "description": source.description,
-            "kind": opened.row_name,
-            "shape": list(source.shape),
-            "left_out": source.failures,
-        },
-        "method": type(model).__name__,
-        "parameters": plain_parameters(model),
-        "seed": model.random_state,
-        "result": {
-            "n_clusters": int(model.n_clusters_),
-            "cluster_sizes": np.bincount(labels, minlength=int(model.n_clusters_)),
-            "n_connected_components": int(model.n_connected_components_),
-            "eigenvalues": np.asarray(model.eigenvalues_),
-            "largest_residual": float(np.max(model.eigen_residuals_, initial=0.0)),
-        },
-        "metrics": dict(judgement.metrics) if judgement else None,
-        "timings": dict(seconds),
-        "warnings": list(warnings),
-        "versions": _versions(),
-    }
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed under this name"
-    return found
 
 
 def _tell(record: Mapping[str, Any], output: Path, terminal: Terminal) -> None:
@@ -241,6 +242,7 @@ def _tell(record: Mapping[str, Any], output: Path, terminal: Terminal) -> None:
     n = record["input"]["shape"][0]
     what = record["input"]["kind"]
     sizes = record["result"]["cluster_sizes"]
+    terminal.say(f"Method: {record['how']}")
     terminal.say(
         f"{n:,} {what} in {record['result']['n_clusters']} clusters of {min(sizes):,} to "
         f"{max(sizes):,}, in {human_seconds(sum(record['timings'].values()))} "
@@ -248,9 +250,13 @@ def _tell(record: Mapping[str, Any], output: Path, terminal: Terminal) -> None:
         f"{human_bytes(record['estimate']['peak_bytes'])})."
     )
     if record["metrics"]:
-        shown = _shown_metrics(record["metrics"]).items()
+        from fiedler.report.describe import METRIC_NAMES
+
+        shown = ((METRIC_NAMES.get(k, k), v) for k, v in record["metrics"].items())
         terminal.say(
             "Against the known classes: " + ", ".join(f"{k} {v:.3f}" for k, v in shown) + "."
         )
+    for line in record["words"] or ():
+        terminal.say(line)
     terminal.say(f"Results: {output}")
     terminal.say(f"Report:  {output / REPORT}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import webbrowser
 from pathlib import Path
 
-from fiedler.cli.cluster import cluster
+from fiedler.cli.cluster import Request, cluster
 from fiedler.cli.inputs import Opening
 from fiedler.cli.methods import Settings
 from fiedler.cli.run_folder import REPORT
@@ -25,8 +25,8 @@ def demo(output: Path, terminal: Terminal, *, open_report: bool) -> None:
         Whether to show the report in a browser.
     """
     name = "dataset:mnist/test" if _has_mnist() else "dataset:digits"
-    settings = Settings(clusters=10)
-    cluster(name, output, settings, Opening(), terminal, overwrite=True)
+    settings = Settings(clusters=10, method="spectral")  # seconds, where a network takes a minute
+    cluster(Request(name, settings, Opening()), output, terminal, overwrite=True)
     if open_report:
         webbrowser.open((output / REPORT).resolve().as_uri())
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fiedler.cli.methods import (
     EXPECTED_CLUSTERS,
-    Method,
     describe_cost,
     estimate,
     human_bytes,
     human_seconds,
 )
 from fiedler.cli.outcome import reading
-from fiedler.cli.run_folder import RECORD, to_json
+from fiedler.cli.run_folder import read_record, to_json
 from fiedler.cli.terminal import Terminal
-from fiedler.exceptions import InputError
 
 
 def info(path: Path, terminal: Terminal) -> None:
     """Describe a run folder or a model file."""
     with reading(str(path)):
-        described = _describe_run(path) if path.is_dir() else _describe_model(path)
+        described = read_record(path) if path.is_dir() else _describe_model(path)
     if terminal.json:
         terminal.result(to_json(described))
         return
@@ -33,15 +30,15 @@ def info(path: Path, terminal: Terminal) -> None:
 
 
 def plan(
-    n_rows: int, n_features: int, clusters: int | None, method: Method, terminal: Terminal
+    n_rows: int, n_features: int, clusters: int | None, method: str, terminal: Terminal
 ) -> None:
     """Say what a run of this size will cost on this machine."""
-    cost = estimate(n_rows, n_features, clusters, method)
+    cost = estimate((n_rows, n_features), clusters, method)
     described = {
         "rows": n_rows,
         "features": n_features,
         "clusters": clusters or EXPECTED_CLUSTERS,
-        "method": method.value,
+        "method": method,
         **describe_cost(cost),
     }
     if terminal.json:
@@ -50,26 +47,13 @@ def plan(
     verdict = "it fits" if described["fits"] else "it does not fit: `cluster` would refuse"
     terminal.say(
         f"{n_rows:,} rows of {n_features:,} numbers into {described['clusters']} clusters "
-        f"({method.value}):"
+        f"({method}):"
     )
     terminal.say(f"  time    about {human_seconds(cost.seconds)}")
     terminal.say(
         f"  memory  about {human_bytes(cost.peak_bytes)} at the peak; "
         f"{human_bytes(cost.available_bytes)} are free: {verdict}"
     )
-
-
-def _describe_run(path: Path) -> dict[str, Any]:
-    record = path / RECORD
-    if not record.is_file():
-        raise InputError(f"{path} is not a run folder: it holds no {RECORD}.")
-    try:
-        described = json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{record} is damaged ({error}); run `fiedler cluster` again.") from error
-    if not isinstance(described, dict):
-        raise InputError(f"{record} is not the record of a run.")
-    return described
 
 
 def _describe_model(path: Path) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,21 @@ _RECIPE_KIND = "SourceRecipe"
 
 
 @dataclass(frozen=True)
+class EncoderChoice:
+    """The encoder that the user names.
+
+    Parameters
+    ----------
+    name, weights, scale
+        As `fiedler.data.EncoderSpec` takes them (its ``normalize`` is the scale).
+    """
+
+    name: str
+    weights: str | None = None
+    scale: str = "auto"
+
+
+@dataclass(frozen=True)
 class Opening:
     """How the user wants an input to be opened.
 
@@ -41,6 +56,8 @@ class Opening:
         Leave unreadable images out.
     labels_from : {"folder"}, optional
         Where known classes come from: the subfolder of each file.
+    encoder : EncoderChoice, optional
+        What makes rows of images or texts; their pixels or words if None.
     """
 
     text_column: str | None = None
@@ -49,6 +66,25 @@ class Opening:
     mode: Any = None
     skip_unreadable: bool = False
     labels_from: str | None = None
+    encoder: EncoderChoice | None = None
+
+    def to_state(self) -> dict[str, Any]:
+        """The options as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Opening:
+        """Undo `to_state`."""
+        columns, size, encoder = (state[name] for name in ("number_columns", "size", "encoder"))
+        return cls(
+            text_column=state["text_column"],
+            number_columns=None if columns is None else tuple(columns),
+            size=None if size is None else (int(size[0]), int(size[1])),
+            mode=state["mode"],
+            skip_unreadable=bool(state["skip_unreadable"]),
+            labels_from=state["labels_from"],
+            encoder=None if encoder is None else EncoderChoice(**encoder),
+        )
 
 
 @dataclass(frozen=True)
@@ -129,6 +165,7 @@ def open_input(
             image_size=opening.size,
             image_mode=opening.mode,
             skip_unreadable=opening.skip_unreadable,
+            encoder=_encoder(opening),
             recipe=recipe,
             progress=progress,
         )
@@ -147,10 +184,10 @@ def _open_dataset(
 ) -> Input:
     from fiedler.data import load_dataset, open_rows
 
-    if opening != Opening():
+    if replace(opening, encoder=None, size=None) != Opening():
         raise InputError(
             f"{name} is a benchmark set, made already: leave out the options that say how to open "
-            "files (size, mode, columns, labels)."
+            "files (mode, columns, labels)."
         )
     wanted, _, split = name.removeprefix(DATASET_PREFIX).partition("/")
     if split not in ("", "train", "test"):
@@ -158,10 +195,29 @@ def _open_dataset(
     half: Any = split or None
     with reading(name):
         dataset = load_dataset(wanted, split=half, progress=progress)
-    source = replace(
-        open_rows(dataset.X, recipe=recipe), texts=dataset.texts, description=dataset.description
-    )
+    rows: Any = dataset.X
+    if opening.encoder is not None and dataset.texts is not None:
+        rows = list(dataset.texts)
+    with reading(name):
+        source = open_rows(
+            rows,
+            image_size=opening.size,
+            encoder=_encoder(opening),
+            recipe=recipe,
+            progress=progress,
+        )
+    prefix = "" if opening.encoder is None else f"Rows of {opening.encoder.name} from "
+    source = replace(source, texts=dataset.texts, description=f"{prefix}{dataset.description}")
     return Input(name, source, KnownClasses(dataset.y, list(dataset.target_names)))
+
+
+def _encoder(opening: Opening) -> Any:
+    from fiedler.data import EncoderSpec
+
+    chosen = opening.encoder
+    if chosen is None:
+        return None
+    return EncoderSpec(chosen.name, weights=chosen.weights, normalize=chosen.scale)
 
 
 def _folder_names(name: str, ids: Sequence[str | int]) -> NDArray[np.str_]:
@@ -177,7 +233,7 @@ def save_recipe(folder: Path, recipe: SourceRecipe) -> None:
     from fiedler.persistence import save_state
 
     settings, arrays = recipe.to_state()
-    save_state(folder / RECIPE, _RECIPE_KIND, settings, arrays)
+    save_state(folder / RECIPE, _RECIPE_KIND, settings, arrays, overwrite=True)
 
 
 def load_recipe(model: Path) -> SourceRecipe:

@@ -1,15 +1,20 @@
-"""The methods that the command line knows, and what they will cost."""
+"""The methods that the command line knows: one table, from which everything else follows.
+
+A further estimator needs one entry in `METHODS`; options, `--method auto`, the report and the
+exports read what they need from the estimator itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fiedler.exceptions import NotEnoughMemoryError
+from fiedler.exceptions import InputError, NotEnoughMemoryError
 
 if TYPE_CHECKING:
     from fiedler.models.plan import CostEstimate
@@ -17,41 +22,88 @@ if TYPE_CHECKING:
 
 # How many clusters to reckon with while the number is still to be chosen.
 EXPECTED_CLUSTERS = 10
+AUTO = "auto"
 
 
-class Method(str, Enum):
-    """Estimators by the name that the command line gives them."""
+@dataclass(frozen=True)
+class Job:
+    """What is known of a task before a method is chosen for it.
 
-    SPECTRAL = "spectral"
+    Parameters
+    ----------
+    row_name : str
+        What one row is, in the plural: "images", "texts", "rows".
+    shape : tuple of int
+        Shape of the rows.
+    encoded : bool
+        Whether the rows come out of an encoder.
+    """
 
-
-class AffinityName(str, Enum):
-    """Affinities by name."""
-
-    KNN = "knn"
-    EPSILON = "epsilon"
-    GAUSSIAN = "gaussian"
-
-
-class LaplacianName(str, Enum):
-    """Laplacians by name."""
-
-    SYM = "sym"
-    RW = "rw"
-    UNNORMALIZED = "unnormalized"
+    row_name: str
+    shape: tuple[int, ...]
+    encoded: bool = False
 
 
-class ModeName(str, Enum):
-    """Grey or colour."""
+@dataclass(frozen=True)
+class MethodSpec:
+    """One estimator, as the command line offers it.
 
-    L = "L"
-    RGB = "RGB"
+    Parameters
+    ----------
+    estimator : str
+        ``"module:Class"``, imported when it is used.
+    summary : str
+        What it does, for the help.
+    suits : callable
+        From a `Job` to the reason why ``--method auto`` takes this method for it, or None.
+    """
+
+    estimator: str
+    summary: str
+    suits: Callable[[Job], str | None]
+
+    def load(self) -> Any:
+        """The class of the estimator."""
+        from fiedler.persistence.parameters import resolve
+
+        return resolve(self.estimator)
 
 
-class LabelSource(str, Enum):
-    """Where known classes can come from."""
+def _spectral_suits(job: Job) -> str:
+    n, what = job.shape[0], job.row_name
+    if job.encoded:
+        return f"the encoder has already made features of the {what}, whose neighbours tell groups"
+    if what == "texts":
+        return "neighbours among tf-idf rows share words, and nothing needs to be trained"
+    if what == "images":
+        return f"{n:,} images are compared as they are, and nothing needs to be trained"
+    return f"{n:,} rows of numbers are compared as they are, and nothing needs to be trained"
 
-    FOLDER = "folder"
+
+# Below, a graph of the images is made in a moment; above, pixels say little of what is shown.
+_FEWEST_IMAGES = 1000
+_LARGEST_SIDE = 64
+
+
+def _spectralnet_suits(job: Job) -> str | None:
+    n = job.shape[0]
+    small = len(job.shape) > 2 and max(job.shape[1:3]) <= _LARGEST_SIDE
+    if job.encoded or job.row_name != "images" or n < _FEWEST_IMAGES or not small:
+        return None
+    return f"{n:,} small images teach a network that small turns and shifts change nothing"
+
+
+# `--method auto` takes the first of these that gives a reason; the last one always does.
+METHODS: dict[str, MethodSpec] = {
+    "spectralnet": MethodSpec(
+        "fiedler.models:SpectralNet",
+        "a network into the eigenspace of the neighbour graph",
+        _spectralnet_suits,
+    ),
+    "spectral": MethodSpec(
+        "fiedler.models:SpectralClustering", "neighbour graph, eigenvectors", _spectral_suits
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -62,50 +114,105 @@ class Settings:
     ----------
     clusters : int, optional
         Number of clusters; chosen from the data if None.
-    method, affinity, laplacian, solver, assign : str
-        Names, as the estimator takes them.
-    neighbors : int, optional
-        Neighbours of each row in the graph.
-    components : int, optional
-        Number of eigenvectors.
+    method : str
+        A name in `METHODS`, or ``"auto"``.
     seed : int
+    parameters : mapping of str to object
+        Parameters of the estimator, by its own names; what is absent stays at its default.
     """
 
     clusters: int | None = None
-    method: Method = Method.SPECTRAL
-    affinity: AffinityName = AffinityName.KNN
-    neighbors: int | None = None
-    laplacian: LaplacianName = LaplacianName.SYM
-    solver: str = "auto"
-    components: int | None = None
-    assign: str = "auto"
+    method: str = AUTO
     seed: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def build(settings: Settings, progress: ProgressCallback) -> Any:
-    """Make the estimator, unfitted."""
-    from fiedler import KNN, SpectralClustering
-
-    affinity: Any = settings.affinity.value
-    if settings.neighbors is not None:
-        affinity = KNN(n_neighbors=settings.neighbors)
-    return SpectralClustering(
-        n_clusters="auto" if settings.clusters is None else settings.clusters,
-        affinity=affinity,
-        laplacian=settings.laplacian.value,
-        solver=settings.solver,
-        n_components=settings.components,
-        assign=settings.assign,
-        random_state=settings.seed,
-        progress=progress,
+def choose_method(settings: Settings, job: Job) -> tuple[str, str]:
+    """Name of the method to run, and why: what the user asked for, or what suits the job."""
+    if settings.method != AUTO:
+        return settings.method, "asked for"
+    for name, spec in METHODS.items():
+        reason = spec.suits(job)
+        if reason is not None:
+            return name, reason
+    raise InputError(
+        f"no method suits {job.shape[0]} {job.row_name}: name one of {', '.join(METHODS)}."
     )
 
 
-def estimate(n_rows: int, n_features: int, clusters: int | None, method: Method) -> CostEstimate:
-    """What a run will cost on this machine."""
+def build(
+    settings: Settings, method: str, progress: ProgressCallback, checkpoint: Path | None = None
+) -> Any:
+    """Make the estimator, unfitted.
+
+    Parameters
+    ----------
+    settings : Settings
+    method : str
+        A name in `METHODS`.
+    progress : callable
+    checkpoint : Path, optional
+        Where a long fit may keep its checkpoints; for estimators with a parameter of this name.
+
+    Raises
+    ------
+    InputError
+        If the estimator has no such parameter; the message lists those that it has.
+    """
+    estimator = METHODS[method].load()
+    known = estimator().get_params(deep=False)
+    for name in settings.parameters:
+        if name not in known:
+            raise InputError(
+                f"the method {method} has no parameter {name!r}; it has "
+                f"{', '.join(sorted(set(known) - {'progress', 'checkpoint'}))}."
+            )
+    given: dict[str, Any] = {
+        "n_clusters": "auto" if settings.clusters is None else settings.clusters,
+        "random_state": settings.seed,
+        "progress": progress,
+        **({} if checkpoint is None else {"checkpoint": str(checkpoint)}),
+    }
+    made = {name: value for name, value in given.items() if name in known}
+    return estimator(**{**made, **settings.parameters})
+
+
+def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
+    """Read ``name=value`` assignments; a value is JSON where it can be, else a string.
+
+    >>> read_parameters(["recall=0.99", "assign=kmeans"])
+    {'recall': 0.99, 'assign': 'kmeans'}
+
+    Raises
+    ------
+    InputError
+        If one has no ``=`` or no name.
+    """
+    read: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"{assignment!r} sets no parameter; write name=value.")
+        try:
+            read[name] = json.loads(text)
+        except ValueError:
+            read[name] = text
+    return read
+
+
+def estimate(
+    shape: tuple[int, ...], clusters: int | None, method: str, *, images: bool = False
+) -> CostEstimate:
+    """What a run on rows of this shape will cost on this machine."""
     from fiedler.models.plan import estimate_cost
 
-    return estimate_cost(n_rows, n_features, clusters or EXPECTED_CLUSTERS, method=method.value)
+    return estimate_cost(
+        shape[0],
+        features_of(shape),
+        clusters or EXPECTED_CLUSTERS,
+        method=method,
+        image_shape=shape[1:] if images else None,
+    )
 
 
 def features_of(shape: tuple[int, ...]) -> int:
@@ -144,7 +251,8 @@ def describe_cost(cost: CostEstimate) -> dict[str, Any]:
 
 def plain_parameters(estimator: Any) -> Mapping[str, Any]:
     """The estimator's parameters, for people and for the record."""
-    return {k: v for k, v in estimator.get_params(deep=False).items() if k != "progress"}
+    hidden = ("progress", "checkpoint")
+    return {k: v for k, v in estimator.get_params(deep=False).items() if k not in hidden}
 
 
 def human_bytes(size: float) -> str:

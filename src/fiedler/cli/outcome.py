@@ -48,7 +48,9 @@ def code_of(error: BaseException) -> ExitCode:
 
 
 @contextmanager
-def ending(terminal: Terminal, log: Path | None = None) -> Iterator[None]:
+def ending(
+    terminal: Terminal, log: Path | None = None, *, kept: str = "nothing was written"
+) -> Iterator[None]:
     """Run the body of a command; end an error in one message and an exit code.
 
     Parameters
@@ -56,7 +58,10 @@ def ending(terminal: Terminal, log: Path | None = None) -> Iterator[None]:
     terminal : Terminal
         Where the message goes.
     log : Path, optional
-        File for the traceback of an error that is a fault of the program.
+        File for the traceback of an error that is a fault of the program; by default one in the
+        cache folder.
+    kept : str
+        What to say of the results where the command is interrupted.
     """
     try:
         with warnings.catch_warnings():
@@ -72,7 +77,7 @@ def ending(terminal: Terminal, log: Path | None = None) -> Iterator[None]:
         raise typer.Exit(ExitCode.OUTPUT) from None
     except (Exception, KeyboardInterrupt) as error:
         code = code_of(error)
-        message = _message(error, code, log)
+        message = _message(error, code, log or _default_log(), kept)
         terminal.error(message)
         if os.environ.get(DEBUG_VARIABLE):
             terminal.trace(traceback.format_exc())
@@ -112,15 +117,21 @@ def writing(target: Path) -> Iterator[None]:
         ) from error
 
 
-def _message(error: BaseException, code: ExitCode, log: Path | None) -> str:
+def _default_log() -> Path:
+    from fiedler.data.download import cache_folder
+
+    return cache_folder() / "error.log"
+
+
+def _message(error: BaseException, code: ExitCode, log: Path, kept: str) -> str:
     if code is ExitCode.INTERRUPTED:
-        return "interrupted; nothing was written."
+        return f"interrupted; {kept}."
     if code is ExitCode.MEMORY and not isinstance(error, FiedlerError):
         return "the machine ran out of memory; nothing was written. Use fewer or smaller rows."
     if code is not ExitCode.INTERNAL:
         return in_options(str(error)) or type(error).__name__
     text = f"internal error: {type(error).__name__}: {error}. This is a fault of fiedler. "
-    if log is not None and _write_log(log):
+    if _write_log(log):
         return text + f"The traceback is in {log}."
     return text + f"Set {DEBUG_VARIABLE}=1 to see the traceback."
 
@@ -128,6 +139,7 @@ def _message(error: BaseException, code: ExitCode, log: Path | None) -> str:
 def _write_log(log: Path) -> bool:
     """Write the traceback of the error being handled; tell whether that was possible."""
     try:
+        log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(traceback.format_exc(), encoding="utf-8", errors="replace")
     except OSError:
         # Half a traceback is worth nothing.

@@ -9,9 +9,8 @@ import numpy as np
 
 from fiedler.cli.inputs import Opening, load_recipe, open_input
 from fiedler.cli.outcome import reading, writing
-from fiedler.cli.run_folder import print_labels, to_json, write_labels
+from fiedler.cli.run_folder import check_new_file, print_labels, to_json, write_labels
 from fiedler.cli.terminal import Terminal
-from fiedler.exceptions import OutputError
 
 
 def predict(
@@ -21,7 +20,7 @@ def predict(
     terminal: Terminal,
     *,
     overwrite: bool = False,
-    skip_unreadable: bool = False,
+    opening: Opening,
 ) -> None:
     """Assign the rows of `name`, opened as the model's own input was, to its clusters.
 
@@ -36,20 +35,22 @@ def predict(
     terminal : Terminal
     overwrite : bool
         Whether an existing table may be replaced.
-    skip_unreadable : bool
-        Leave unreadable images out.
+    opening : Opening
+        What the recipe leaves open: unreadable images, and an encoder that is code.
     """
     from fiedler import load
 
     if output is not None:
-        _check_output(output, overwrite)
+        check_new_file(output, overwrite)
     with reading(str(model_path)):
         recipe = load_recipe(model_path)
         model = load(model_path)
     with terminal.progress() as progress:
-        opening = Opening(skip_unreadable=skip_unreadable)
         source = open_input(name, opening, progress, recipe).source
-        labels, confidence = model.predict_with_confidence(source.rows)
+        if hasattr(model, "predict_with_confidence"):
+            labels, confidence = model.predict_with_confidence(source.rows)
+        else:
+            labels, confidence = model.predict(source.rows), None
     if output is not None:
         with writing(output):
             write_labels(output, source.ids, labels, confidence)
@@ -75,13 +76,3 @@ def predict(
         terminal.say(
             f"{len(labels):,} rows assigned to {len(np.unique(labels))} clusters: {output}"
         )
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    """Refuse before the work what cannot be written after it."""
-    if not output.parent.is_dir():
-        raise OutputError(f"the folder {output.parent} does not exist; create it first.")
-    if output.is_dir():
-        raise OutputError(f"{output} is a folder; give the name of a file in it.")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists; choose another name, or pass --overwrite.")

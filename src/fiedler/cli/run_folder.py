@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fiedler.cli.outcome import writing
-from fiedler.exceptions import OutputError
+from fiedler.exceptions import InputError, OutputError
 
 LABELS = "labels.csv"
 EMBEDDING = "embedding.npy"
@@ -20,10 +20,11 @@ MODEL = "model.fiedler"
 RECIPE = "recipe.fiedler"
 RECORD = "run.json"
 REPORT = "report.html"
+UNFINISHED = "unfinished"
 
 
 @contextmanager
-def new_run_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
+def new_run_folder(target: Path, *, overwrite: bool, keep: bool = False) -> Iterator[Path]:
     """Give a fresh folder beside `target` that takes its place at the end, or leaves no trace.
 
     Parameters
@@ -32,6 +33,8 @@ def new_run_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
         The run folder to be.
     overwrite : bool
         Whether an earlier run there may be replaced. Nothing else is ever replaced.
+    keep : bool
+        Keep the unfinished folder where the work fails, and give the same one the next time.
 
     Raises
     ------
@@ -39,16 +42,59 @@ def new_run_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
         If `target` exists (and is not an earlier run to be replaced), or cannot be written.
     """
     _check_target(target, overwrite)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    mark = UNFINISHED if keep else f"{secrets.token_hex(4)}.part"
+    part = target.with_name(f".{target.name}.{mark}")
     with writing(target):
-        part.mkdir()
+        part.mkdir(exist_ok=keep)
+    finished = False
     try:
         yield part
         with writing(target):
             _put_in_place(part, target)
+        finished = True
     finally:
-        # Whatever happened, no half-written folder stays (after success there is none to remove).
-        shutil.rmtree(part, ignore_errors=True)
+        # Unless it is to be kept, no half-written folder stays.
+        if not finished and not keep:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """Read the record of a run folder.
+
+    Raises
+    ------
+    InputError
+        If the folder is not one, or its record is damaged.
+    """
+    path = run / RECORD
+    if not path.is_file():
+        raise InputError(f"{run} is not a run folder: it holds no {RECORD}.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); run `fiedler cluster` again.") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{path} is not the record of a run.")
+    return record
+
+
+def read_labels(run: Path) -> tuple[list[str], list[int]]:
+    """Read the ids and the clusters of a run folder, in the order of its rows.
+
+    Raises
+    ------
+    InputError
+        If its table is missing or damaged.
+    """
+    path = run / LABELS
+    try:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.DictReader(file))
+        return [row["id"] for row in rows], [int(row["cluster"]) for row in rows]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"{path} cannot be read as the labels of a run ({error}); run `fiedler cluster` again."
+        ) from error
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
@@ -84,10 +130,20 @@ def _put_in_place(part: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def check_new_file(output: Path, overwrite: bool) -> None:
+    """Refuse before the work what cannot be written after it."""
+    if not output.parent.is_dir():
+        raise OutputError(f"the folder {output.parent} does not exist; create it first.")
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder; give the name of a file in it.")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists; choose another name, or pass --overwrite.")
+
+
 def write_labels(
-    path: Path, ids: Iterable[object], labels: Iterable[int], confidence: Iterable[float]
+    path: Path, ids: Iterable[object], labels: Iterable[int], confidence: Iterable[float] | None
 ) -> None:
-    """Write one line a row: its id, cluster and confidence; whole or not at all."""
+    """Write one line a row: its id, cluster and confidence (if known); whole or not at all."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         # The names of files keep their bytes, whatever they are.
@@ -99,10 +155,14 @@ def write_labels(
 
 
 def print_labels(
-    file: TextIO, ids: Iterable[object], labels: Iterable[int], confidence: Iterable[float]
+    file: TextIO, ids: Iterable[object], labels: Iterable[int], confidence: Iterable[float] | None
 ) -> None:
     """Write the lines of `write_labels` to an open file."""
     table = csv.writer(file, lineterminator="\n")
+    if confidence is None:
+        table.writerow(["id", "cluster"])
+        table.writerows(zip(ids, map(int, labels), strict=True))
+        return
     table.writerow(["id", "cluster", "confidence"])
     shown = (f"{value:.4f}" for value in confidence)
     table.writerows(zip(ids, map(int, labels), shown, strict=True))

@@ -12,6 +12,8 @@ _OPTIONS = (
     (r"(solver|laplacian|affinity|assign)='([\w-]+)'", r"--\1 \2"),
     (r"n_(clusters|neighbors|components)=(\w+)", r"--\1 \2"),
     (r"\bcolumn='([^']*)'", r"--column '\1'"),
+    (r"\bencoder='([^']*)'", r"--encoder '\1'"),
+    (r"\bweights=(?=[\s,.;)]|$)", "--encoder-weights"),
     (r"\bcolumn=(?=[\s,.;)]|$)", "--column"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fiedler.data.datasets import DATASETS, Dataset, load_dataset
+from fiedler.data.encoders import EncoderSpec
 from fiedler.data.folder import ImageFolder
 from fiedler.data.recipe import Source, SourceRecipe
 from fiedler.data.source import open_rows
@@ -11,6 +12,7 @@ from fiedler.data.text import TextVectorizer
 __all__ = [
     "DATASETS",
     "Dataset",
+    "EncoderSpec",
     "ImageFolder",
     "Source",
     "SourceRecipe",

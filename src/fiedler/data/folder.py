@@ -21,7 +21,7 @@ from fiedler.progress import ProgressCallback, silent
 T = TypeVar("T")
 
 _SHOWN = 10
-_THREADS = min(8, os.cpu_count() or 1)
+THREADS = min(8, os.cpu_count() or 1)
 
 
 class ImageFolder:
@@ -90,7 +90,7 @@ class ImageFolder:
         with warnings.catch_warnings():
             # The pixel limit is an error here, with the file's name; the warning would lack it.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            self.paths, headers = self._read_headers(_find(self.root))
+            self.paths, headers = self._read_headers(find_images(self.root))
             if headers:
                 self.size = _common_size(headers) if size is None else (int(size[0]), int(size[1]))
                 self.mode: Mode = mode or ("L" if all(h.grey for h in headers) else "RGB")
@@ -108,10 +108,14 @@ class ImageFolder:
         return len(self.shape)
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the decoded rows are kept, so that reading them costs nothing."""
+        return self._kept is not None
+
+    @property
     def ids(self) -> list[str]:
         """Path of each row below the root, with forward slashes."""
-        base = self.root.parent if self.root.is_file() else self.root
-        return [path.relative_to(base).as_posix() for path in self.paths]
+        return relative_names(self.root, self.paths)
 
     @property
     def folder_labels(self) -> np.ndarray:
@@ -152,11 +156,11 @@ class ImageFolder:
         chosen = [self.paths[i] for i in indices.ravel()]
         failures = self._decode_into(rows, chosen, silent)
         if failures:
-            raise UnreadableImagesError(_failure_message(self.root, failures), failures)
+            raise UnreadableImagesError(failure_message(self.root, failures), failures)
         return rows.reshape(*indices.shape, *self.shape[1:])
 
     def _read_headers(self, files: Sequence[Path]) -> tuple[tuple[Path, ...], list[Header]]:
-        read = _in_threads(lambda path: _attempt(read_header, path, self.max_pixels), files)
+        read = _in_threads(lambda path: attempt(read_header, path, self.max_pixels), files)
         self.failures |= {
             str(f): got for f, got in zip(files, read, strict=True) if isinstance(got, str)
         }
@@ -187,13 +191,13 @@ class ImageFolder:
 
         def decode(item: tuple[int, Path]) -> None:
             i, path = item
-            got = _attempt(self._decode, path)
+            got = attempt(self._decode, path)
             if isinstance(got, str):
                 failures[str(path)] = got
             elif rows is not None:
                 rows[i] = got
 
-        block = 64 * _THREADS
+        block = 64 * THREADS
         items = list(enumerate(files))
         for start in range(0, len(items), block):
             _in_threads(decode, items[start : start + block])
@@ -203,13 +207,20 @@ class ImageFolder:
     def _refuse_failures(self, skip_unreadable: bool) -> None:
         if not self.failures:
             return
-        message = _failure_message(self.root, self.failures)
+        message = failure_message(self.root, self.failures)
         if not skip_unreadable or not self.paths:
             raise UnreadableImagesError(message, self.failures)
         warnings.warn(f"Left out: {message}", UserWarning, stacklevel=3)
 
 
-def _find(root: Path) -> list[Path]:
+def relative_names(root: Path, paths: Sequence[Path]) -> list[str]:
+    """Path of each file below the root (or its name, if the root is a file), with slashes."""
+    base = root.parent if root.is_file() else root
+    return [path.relative_to(base).as_posix() for path in paths]
+
+
+def find_images(root: Path) -> list[Path]:
+    """List the images of a folder, or the one image that ``root`` is; there must be some."""
     if root.is_file():
         return [root]
     if not root.is_dir():
@@ -254,7 +265,7 @@ def _common_size(headers: Sequence[Header]) -> tuple[int, int]:
     )
 
 
-def _attempt(function: Callable[..., T], *arguments: Any) -> T | str:
+def attempt(function: Callable[..., T], *arguments: Any) -> T | str:
     """Call a decoder; return its result, or the reason why it failed."""
     try:
         return function(*arguments)
@@ -270,11 +281,12 @@ def _attempt(function: Callable[..., T], *arguments: Any) -> T | str:
 def _in_threads(function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
     if len(items) < 4:
         return [function(item) for item in items]
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(function, items))
 
 
-def _failure_message(root: Path, failures: dict[str, str]) -> str:
+def failure_message(root: Path, failures: dict[str, str]) -> str:
+    """Say which files cannot be read, and what to do."""
     shown = "; ".join(f"{path} ({why})" for path, why in list(failures.items())[:_SHOWN])
     more = len(failures) - _SHOWN
     return (

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fiedler.data.arrays import as_rows
-from fiedler.data.folder import ImageFolder
+from fiedler.data.encode import encode_array, encode_files, encode_texts
+from fiedler.data.encoders import Encoder, EncoderSpec, load_encoder
+from fiedler.data.folder import (
+    ImageFolder,
+    failure_message,
+    find_images,
+    relative_names,
+)
 from fiedler.data.images import Mode
 from fiedler.data.recipe import Kind, Source, SourceRecipe
 from fiedler.data.tables import numeric_rows, text_column
 from fiedler.data.text import TextVectorizer
-from fiedler.exceptions import InputError
+from fiedler.exceptions import InputError, UnreadableImagesError
 from fiedler.progress import ProgressCallback
 
 
@@ -31,6 +40,67 @@ class Options:
     text: TextVectorizer | None
     recipe: SourceRecipe | None
     progress: ProgressCallback
+    encoder: EncoderSpec | None = None
+
+
+def encoder_of(options: Options) -> Encoder | None:
+    """Load the encoder that the options or the recipe name, if they name one.
+
+    Raises
+    ------
+    InputError
+        It cannot be loaded; the recipe has none or another one; or it is code, which a recipe, that
+        may come from anyone, must not choose to run.
+    """
+    spec, recipe = options.encoder, options.recipe
+    if recipe is not None:
+        known = recipe.encoder
+        if known is None and spec is not None:
+            raise InputError(
+                f"the encoder {spec.name} cannot be given here: the recipe has none, so the rows "
+                "of the first source were not encoded."
+            )
+        if known is not None and spec is None and known.kind in ("function", "torchscript"):
+            raise InputError(
+                f"the rows were encoded by {known.name}, which is code: name it again, with "
+                f"encoder={known.name!r}, to have it run."
+            )
+        if known is not None:
+            # The file may lie elsewhere now; the fingerprint tells whether it is the same.
+            named = known if spec is None else replace(known, name=spec.name, weights=spec.weights)
+            return load_encoder(named)
+    if spec is None:
+        return None
+    if options.image_size is not None:
+        spec = replace(spec, size=options.image_size)
+    refuse(options, "an encoder decides this", "image_mode", "text")
+    return load_encoder(spec)
+
+
+def from_encoded_files(path: Path, encoder: Encoder, options: Options) -> Source:
+    """Open the images of a folder (or one image) as rows of an encoder."""
+    refuse(options, "images have no columns", "column")
+    files = find_images(path)
+    encoded = encode_files(path, files, encoder, options.max_pixels, options.progress)
+    rows, pictures = encoded.rows, encoded.pictures
+    failures = {str(files[i]): why for i, why in sorted(encoded.failures.items())}
+    if failures:
+        message = failure_message(path, failures)
+        if not options.skip_unreadable or len(failures) == len(files):
+            raise UnreadableImagesError(message, failures)
+        warnings.warn(f"Left out: {message}", UserWarning, stacklevel=4)
+        good = [i for i in range(len(files)) if i not in encoded.failures]
+        files, rows = [files[i] for i in good], rows[good]
+        pictures = None if pictures is None else pictures[good]
+    return Source(
+        rows,
+        relative_names(path, files),
+        "images",
+        SourceRecipe("images", rows.shape[1:], encoder=encoder.spec),
+        description=f"{_times(rows.shape)} rows of {encoder.spec.name} from images of {path}",
+        failures=failures,
+        pictures=pictures,
+    )
 
 
 def from_images(folder: ImageFolder, options: Options) -> Source:
@@ -43,6 +113,7 @@ def from_images(folder: ImageFolder, options: Options) -> Source:
         SourceRecipe("images", folder.shape[1:]),
         description=f"{_times(folder.shape)} images of {folder.root}",
         failures=dict(folder.failures),
+        pictures=folder,
     )
 
 
@@ -50,14 +121,10 @@ def from_array(
     source: Any, name: str, options: Options, labels: np.ndarray | None = None
 ) -> Source:
     """Open an array, tensor or sparse matrix; uint8 of an image's shape is images."""
-    refuse(
-        options,
-        "arrays have no columns, words or files to resize",
-        "column",
-        "text",
-        "image_size",
-        "image_mode",
-    )
+    refuse(options, "arrays have no columns, words or files", "column", "text", "image_mode")
+    encoder = encoder_of(options)
+    if encoder is None:
+        refuse(options, "the rows of an array are used as they are", "image_size")
     rows = as_rows(source, name)
     shape = tuple(rows.shape)
     if rows.dtype == np.uint8 and len(shape) == 4 and shape[3] not in (1, 3):
@@ -68,13 +135,26 @@ def from_array(
     if rows.dtype == np.uint8 and len(shape) == 4 and shape[3] == 1:
         rows = rows[:, :, :, 0]
     kind: Kind = "images" if rows.dtype == np.uint8 and len(shape) > 2 else "vectors"
+    pictures = rows if kind == "images" else None
+    description = f"{_times(shape)} {rows.dtype} {kind} of {name}"
+    if encoder is not None:
+        if kind != "images":
+            raise InputError(
+                f"{name} holds vectors of shape {shape}; an encoder takes images: uint8, shape "
+                "(n, h, w) or (n, h, w, 3)."
+            )
+        rows = encode_array(rows, encoder, options.progress)
+        description = f"{_times(rows.shape)} rows of {encoder.spec.name} from images of {name}"
     return Source(
         rows,
         range(shape[0]),
         kind,
-        SourceRecipe(kind, tuple(rows.shape[1:])),
+        SourceRecipe(
+            kind, tuple(rows.shape[1:]), encoder=None if encoder is None else encoder.spec
+        ),
         labels=labels,
-        description=f"{_times(shape)} {rows.dtype} {kind} of {name}",
+        description=description,
+        pictures=pictures,
     )
 
 
@@ -92,6 +172,7 @@ def from_table(
         "text",
         "image_size",
         "image_mode",
+        "encoder",
     )
     columns = options.column
     if options.recipe is not None:
@@ -112,12 +193,19 @@ def from_texts(
     options: Options,
     column: str | None = None,
 ) -> Source:
-    """Open texts as tf-idf rows, by the recipe's vectoriser or by a new one."""
+    """Open texts as tf-idf rows, by the recipe's vectoriser or a new one, or as encoded rows."""
     refuse(options, "texts are not images", "image_size", "image_mode")
     if column is None and options.column is not None:
         refuse(options, "plain texts have no columns", "column")
     if options.recipe is not None:
         check_kind("text", name, options.recipe)
+    encoder = encoder_of(options)
+    if encoder is not None:
+        rows = encode_texts(texts, encoder, options.progress)
+        recipe = SourceRecipe("text", rows.shape[1:], column=column, encoder=encoder.spec)
+        description = f"{_times(rows.shape)} rows of {encoder.spec.name} from texts of {name}"
+        return Source(rows, ids, "text", recipe, texts=texts, description=description)
+    if options.recipe is not None:
         recipe = options.recipe
         if recipe.vectorizer is None:
             raise InputError("the recipe is of texts but holds no vectoriser")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fiedler.data.encoders import EncoderSpec
 from fiedler.data.text import TextVectorizer
 from fiedler.exceptions import InputError
 
@@ -34,6 +35,8 @@ class SourceRecipe:
         The column of a table, or field of a ``.jsonl``, that holds the texts.
     vectorizer : TextVectorizer, optional
         The fitted vectoriser of texts.
+    encoder : EncoderSpec, optional
+        The encoder of images or texts.
     """
 
     kind: Kind
@@ -41,6 +44,7 @@ class SourceRecipe:
     columns: tuple[str, ...] | None = None
     column: str | None = None
     vectorizer: TextVectorizer | None = field(default=None, compare=False)
+    encoder: EncoderSpec | None = None
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what :meth:`from_state` needs: a JSON-able dict and a dict of arrays."""
@@ -52,6 +56,8 @@ class SourceRecipe:
             settings["column"] = self.column
         if self.vectorizer is not None:
             settings["vectorizer"], arrays = self.vectorizer.to_state()
+        if self.encoder is not None:
+            settings["encoder"] = self.encoder.to_state()
         return settings, arrays
 
     @classmethod
@@ -60,6 +66,8 @@ class SourceRecipe:
         try:
             kind = settings["kind"]
             row_shape = tuple(int(size) for size in settings["row_shape"])
+            encoder = settings.get("encoder")
+            spec = None if encoder is None else EncoderSpec.from_state(encoder)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not the state of a SourceRecipe: {error!r}") from error
         if kind not in KINDS:
@@ -72,6 +80,7 @@ class SourceRecipe:
             columns=None if columns is None else tuple(map(str, columns)),
             column=settings.get("column"),
             vectorizer=None if state is None else TextVectorizer.from_state(state, arrays),
+            encoder=spec,
         )
 
 
@@ -87,7 +96,7 @@ class Source:
         File of each image or text below the folder; line of each text of a file, counted from
         1; index of a data frame; else the row number, counted from 0.
     kind : {"images", "text", "vectors"}
-        How to show a row: as a picture (uint8), by its text, or as numbers.
+        What was opened; rows of images and texts are feature vectors where they were encoded.
     recipe : SourceRecipe
         How to open new data in the same way.
     labels : ndarray of shape (n,), optional
@@ -98,6 +107,8 @@ class Source:
         One line for people: what was opened, and from where.
     failures : dict of str to str
         Files left out because they cannot be read, and why.
+    pictures : array of shape (n, h, w) or (n, h, w, 3), or ImageFolder, optional
+        What to show of each row, uint8: the rows themselves, or small copies of encoded images.
     """
 
     rows: Any
@@ -108,6 +119,7 @@ class Source:
     texts: Sequence[str] | None = None
     description: str = ""
     failures: dict[str, str] = field(default_factory=dict)
+    pictures: Any | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from fiedler.data.arrays import read_npy, read_npz
+from fiedler.data.encoders import EncoderSpec
 from fiedler.data.folder import ImageFolder, find_files
 from fiedler.data.images import MAX_PIXELS, SUFFIXES, Mode
 from fiedler.data.openers import (
     Options,
     check_kind,
     check_recipe,
+    encoder_of,
     from_array,
+    from_encoded_files,
     from_images,
     from_table,
     from_texts,
@@ -43,6 +46,7 @@ def open_rows(
     skip_unreadable: bool = False,
     max_pixels: int = MAX_PIXELS,
     text: TextVectorizer | None = None,
+    encoder: str | EncoderSpec | None = None,
     recipe: SourceRecipe | None = None,
     progress: ProgressCallback = silent,
 ) -> Source:
@@ -69,9 +73,16 @@ def open_rows(
         An image file with more pixels counts as unreadable.
     text : TextVectorizer, optional
         An unfitted vectoriser with other settings than the default.
+    encoder : str or EncoderSpec, optional
+        Turns images into feature rows: a ``timm`` model, a TorchScript or ONNX file, or a Python
+        function ``"module:function"`` (which may also encode texts); see :class:`EncoderSpec`.
+        The images are resized to what it takes, or to ``image_size``. Its rows are kept in the
+        cache folder, so that the same input is encoded once; an interrupted encoding goes on
+        where it stopped.
     recipe : SourceRecipe, optional
         Open the source as an earlier one was opened (``Source.recipe``), to predict on it.
-        Excludes ``image_size``, ``image_mode``, ``text``, and ``column`` but for texts.
+        Excludes ``image_size``, ``image_mode``, ``text``, and ``column`` but for texts. An
+        encoder that is code (a function, TorchScript) must be named again.
     progress : callable
         Called as ``progress(stage, done, total)`` while images are read.
 
@@ -87,8 +98,10 @@ def open_rows(
     UnreadableImagesError
         Image files cannot be decoded.
     """
+    if isinstance(encoder, str):
+        encoder = EncoderSpec(encoder)
     options = Options(
-        column, image_size, image_mode, skip_unreadable, max_pixels, text, recipe, progress
+        column, image_size, image_mode, skip_unreadable, max_pixels, text, recipe, progress, encoder
     )
     if recipe is not None:
         refuse(options, "the recipe decides this", "image_size", "image_mode", "text")
@@ -133,7 +146,7 @@ def _open_path(path: Path, options: Options) -> Source:
 
 def _open_object(source: Any, options: Options) -> Source:
     if isinstance(source, ImageFolder):
-        refuse(options, "the ImageFolder decides this", "image_size", "image_mode")
+        refuse(options, "the ImageFolder decides this", "image_size", "image_mode", "encoder")
         return from_images(source, options)
     if hasattr(source, "columns") and hasattr(source, "shape"):
         ids = [str(i) for i in source.index] if hasattr(source, "index") else None
@@ -162,6 +175,9 @@ def _open_folder(path: Path, options: Options) -> Source:
 
 
 def _open_images(path: Path, options: Options) -> Source:
+    encoder = encoder_of(options)
+    if encoder is not None:
+        return from_encoded_files(path, encoder, options)
     size, mode = options.image_size, options.image_mode
     if options.recipe is not None:
         check_kind("images", str(path), options.recipe)

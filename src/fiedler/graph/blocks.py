@@ -59,12 +59,15 @@ class RowBlocks:
         """Return the selected rows, shape (m, d), float32."""
         if isinstance(selection, torch.Tensor) and not isinstance(self.rows, torch.Tensor):
             selection = selection.numpy()
-        block = _as_tensor(self.rows[selection], self.shape[1])
+        taken = self.rows[selection]
+        block = _as_tensor(taken, self.shape[1])
         if self.metric == "cosine":
             return torch.nn.functional.normalize(block.float(), dim=1, eps=1e-30)
         if self._unshifted and block.dtype == torch.float32:
             return block
-        shifted = torch.empty(block.shape, dtype=torch.float32)
+        # bytes were converted, so the block is ours to shift in place; float32 may be the caller's
+        own = block.dtype == torch.float32 and str(taken.dtype) not in ("float32", "torch.float32")
+        shifted = block if own else torch.empty(block.shape, dtype=torch.float32)
         return torch.sub(block, self.shift.to(block.dtype), out=shifted)
 
     def select(self, selection: np.ndarray) -> RowBlocks:

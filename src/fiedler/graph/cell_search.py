@@ -25,8 +25,14 @@ _LLOYD_STEPS = 6
 _TRAINING_ROWS_PER_CELL = 40
 # Shapes are padded to multiples of this: each new shape costs a kernel compilation in oneDNN.
 _PAD = 64
+# Queries meet a cell in groups of this size: few shapes, so few compiled kernels to keep.
+_SCAN_ROWS = 512
 _BLOCK = 4096
 _QUERY_BLOCK = 8192
+# Wide rows come in smaller blocks: of each, several copies live at once (bytes, float32, shifted,
+# bfloat16), and what is freed in between is not all given back.
+_BLOCK_BYTES = 3 << 20
+_QUERY_BLOCK_BYTES = 12 << 20
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,10 @@ def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device)
     """Group rows into about ``n / 400`` cells by a coarse k-means on a sample."""
     n = len(rows)
     n_cells = max(1, min(n // ROWS_PER_CELL, 4096))
+    size = min(_BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
     centroids = _coarse_centroids(rows, n_cells, rng, device)
     cells = torch.cat(
-        [nearest_cells(b.to(device), centroids, 1)[:, 0] for _, b in rows.blocks(_BLOCK)]
+        [nearest_cells(b.to(device), centroids, 1)[:, 0] for _, b in rows.blocks(size)]
     )
     order = cells.argsort(stable=True).cpu()
     sizes = torch.bincount(cells, minlength=n_cells).cpu()
@@ -81,7 +88,7 @@ def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device)
     dtype = scan_dtype(device)
     scanned = torch.zeros(total, rows.shape[1], dtype=dtype, device=device)
     norms = torch.full((total,), torch.inf, device=device)
-    for start, block in stored.blocks(_BLOCK):
+    for start, block in stored.blocks(size):
         where = target[start : start + len(block)].to(device)
         scanned[where] = block.to(device, dtype)
         norms[where] = (block * block).sum(1).to(device)
@@ -96,8 +103,9 @@ def _gather_rows(rows: RowBlocks, order: torch.Tensor) -> RowBlocks:
     zero = torch.zeros_like(rows.shift)
     source = RowBlocks(rows.rows, rows.metric, zero) if is_bytes else rows
     stored = torch.empty(rows.shape, dtype=torch.uint8 if is_bytes else torch.float32)
-    for start in range(0, len(order), _BLOCK):
-        stored[start : start + _BLOCK] = source.take(order[start : start + _BLOCK]).to(stored.dtype)
+    size = min(_BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
+    for start in range(0, len(order), size):
+        stored[start : start + size] = source.take(order[start : start + size]).to(stored.dtype)
     return RowBlocks(stored, rows.metric, rows.shift if is_bytes else zero)
 
 
@@ -203,7 +211,11 @@ def search_cells(
     device = index.centroids.device
     indices = np.empty((m, k), dtype=np.int64)
     distances = np.empty((m, k), dtype=np.float32)
-    size = min(_QUERY_BLOCK, block_size(queries.shape[1] + n_probes * kept * 2, 128 << 20))
+    size = min(
+        _QUERY_BLOCK,
+        block_size(queries.shape[1], _QUERY_BLOCK_BYTES),
+        block_size(queries.shape[1] + n_probes * kept * 2, 128 << 20),
+    )
     for start, block in queries.blocks(size):
         block = block.to(device)
         candidates = _scan_cells(index, block, kept, n_probes)
@@ -241,12 +253,14 @@ def _scan_cells(index: CellIndex, block: torch.Tensor, kept: int, n_probes: int)
         if len(slots) == 0 or size == 0:
             continue
         width = (size + _PAD - 1) // _PAD * _PAD
-        filled = torch.cat([slots, slots[:1].expand(-len(slots) % _PAD)])
-        product = block[filled // n_probes] @ index.scanned[first : first + width].T
-        score = product[: len(slots)].float().mul_(-2.0).add_(index.norms[first : first + width])
-        top = score.topk(min(kept, size), dim=1, largest=False, sorted=False)
-        scores[slots, : top.values.shape[1]] = top.values
-        found[slots, : top.values.shape[1]] = (top.indices + first).int()
+        cell, norms = index.scanned[first : first + width].T, index.norms[first : first + width]
+        for part in torch.split(slots, _SCAN_ROWS):
+            filled = torch.cat([part, part[:1].expand(-len(part) % _PAD)])
+            product = block[filled // n_probes] @ cell
+            score = product[: len(part)].float().mul_(-2.0).add_(norms)
+            top = score.topk(min(kept, size), dim=1, largest=False, sorted=False)
+            scores[part, : top.values.shape[1]] = top.values
+            found[part, : top.values.shape[1]] = (top.indices + first).int()
     best = scores.view(m, -1).topk(kept, dim=1, largest=False, sorted=False).indices
     padded = found.view(m, -1).gather(1, best).long()
     positions = index.positions.to(device)

@@ -44,7 +44,7 @@ def exact_search(
         Euclidean distances between blocks' vectors, ascending; ties by index.
     """
     n, m = len(rows), len(queries)
-    columns = block_size(rows.shape[1], 16 << 20)
+    columns = block_size(rows.shape[1], 6 << 20)  # of which several copies live at once
     best_kept = min(k + MARGIN + int(own is not None), n)
     indices = np.empty((m, k), dtype=np.int64)
     distances = np.empty((m, k), dtype=np.float32)
@@ -62,16 +62,19 @@ def _scan(
     rows: RowBlocks, query: torch.Tensor, kept: int, columns: int, device: torch.device
 ) -> torch.Tensor:
     """Return the ``kept`` most promising rows of each query, shape (m, kept), in float32."""
-    scores: list[torch.Tensor] = []
-    found: list[torch.Tensor] = []
-    for start, block in rows.blocks(columns):
+    n_blocks = -(-len(rows) // columns)
+    # Allocated at once: small tensors kept between large ones would keep the heap from shrinking.
+    scores = torch.full((len(query), n_blocks * kept), torch.inf, device=device)
+    found = torch.full((len(query), n_blocks * kept), -1, dtype=torch.int64, device=device)
+    for i, (start, block) in enumerate(rows.blocks(columns)):
         block = block.to(device)
-        score = torch.addmm((block * block).sum(1)[None, :], query, block.T, alpha=-2.0)
+        norms = torch.linalg.vector_norm(block, dim=1).square_()[None, :]
+        score = torch.addmm(norms, query, block.T, alpha=-2.0)
         top = score.topk(min(kept, score.shape[1]), dim=1, largest=False, sorted=False)
-        scores.append(top.values)
-        found.append(top.indices + start)
-    score, index = torch.cat(scores, 1), torch.cat(found, 1)
-    return index.gather(1, score.topk(kept, dim=1, largest=False, sorted=False).indices)
+        own = slice(i * kept, i * kept + top.values.shape[1])
+        scores[:, own] = top.values
+        found[:, own] = top.indices + start
+    return found.gather(1, scores.topk(kept, dim=1, largest=False, sorted=False).indices)
 
 
 def rerank(

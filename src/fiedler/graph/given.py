@@ -11,6 +11,8 @@ import scipy.sparse as sp
 
 from fiedler.exceptions import InputError
 from fiedler.graph.fitted import CrossAffinity, FittedAffinity, SearchOptions
+from fiedler.graph.knn import symmetrized, to_csr
+from fiedler.graph.neighbors import NeighborGraph
 
 
 @dataclass(frozen=True)
@@ -19,13 +21,13 @@ class Precomputed:
 
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Check and take the matrix."""
-        return FittedAffinity(check_affinity(rows), _given_cross, {})
+        return FittedAffinity(check_affinity(rows), _cross_of(rows.shape[0]), {})
 
     def restore(
         self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
     ) -> FittedAffinity:
         """Nothing to rebuild."""
-        return FittedAffinity(sp.csr_matrix((0, 0)), _given_cross, {})
+        return FittedAffinity(sp.csr_matrix((0, 0)), _cross_of(rows.shape[0]), {})
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,29 @@ class FromCallable:
         return result
 
 
+def given_graph(graph: Any, n: int) -> sp.csr_matrix:
+    """Return a graph of n rows that is known already as a sparse affinity.
+
+    Parameters
+    ----------
+    graph : csr_matrix or ndarray of shape (n, n), or NeighborGraph
+        Neighbours count 1 each, symmetrised.
+    n : int
+
+    Raises
+    ------
+    InputError
+        If it is no affinity, or of another number of rows.
+    """
+    if isinstance(graph, NeighborGraph):
+        indices = graph.indices
+        graph = symmetrized(to_csr(indices, np.ones(indices.shape), len(indices)))
+    matrix = sp.csr_matrix(check_affinity(graph))
+    if matrix.shape[0] != n:
+        raise InputError(f"the graph is of {matrix.shape[0]} rows, but X has {n}.")
+    return matrix
+
+
 def check_affinity(matrix: Any) -> sp.csr_matrix | np.ndarray:
     """Return a given affinity as float64 after checking that it is one.
 
@@ -83,6 +108,21 @@ def check_affinity(matrix: Any) -> sp.csr_matrix | np.ndarray:
             f"{worst:.3g}. Pass (W + W.T) / 2 if that is what you mean."
         )
     return checked
+
+
+def _cross_of(n: int) -> Callable[[Any], CrossAffinity]:
+    """Return what takes the affinities of new rows to n fitted ones, after checking their shape."""
+
+    def cross(matrix: Any) -> CrossAffinity:
+        shape: tuple[int, ...] = getattr(matrix, "shape", ())
+        if len(shape) != 2 or shape[1] != n:
+            raise InputError(
+                f"the affinities of new rows must be a matrix of shape (m, {n}), one column for "
+                f"each fitted row; got shape {shape}."
+            )
+        return _given_cross(matrix)
+
+    return cross
 
 
 def _given_cross(matrix: Any) -> CrossAffinity:

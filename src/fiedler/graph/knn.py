@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fiedler.graph.blocks import Metric
+from fiedler.graph.directions import DirectedIndex, directed_index
 from fiedler.graph.fitted import (
     CrossAffinity,
     FittedAffinity,
@@ -17,7 +18,7 @@ from fiedler.graph.fitted import (
     find_twins,
 )
 from fiedler.graph.kernel import median_sigma
-from fiedler.graph.neighbors import NeighborGraph, NeighborIndex
+from fiedler.graph.neighbors import NeighborGraph
 
 Weights = Literal["binary", "gaussian", "self-tuning"]
 _FEW_ROWS, _MANY_ROWS = 1000, 3000
@@ -26,6 +27,10 @@ _FEW_ROWS, _MANY_ROWS = 1000, 3000
 @dataclass(frozen=True)
 class KNN:
     """k-nearest-neighbour affinity, ``W = (A + A^T) / 2``.
+
+    Where rows are compared by direction (``metric="cosine"``, or all of the same length, as
+    normalised texts are), rows of zeros have none: they are neighbours of each other only, a
+    component of their own, and a new one without fitted ones has no affinity to any row.
 
     Parameters
     ----------
@@ -52,11 +57,13 @@ class KNN:
         """Search the neighbours and weigh them."""
         check_choice("weights", self.weights, ("binary", "gaussian", "self-tuning"))
         k = self._count(int(rows.shape[0]))
-        index = options.index(rows, k, self.metric)
+        index = directed_index(rows, k, self.metric, options)
         graph = index.graph(options.progress)
-        scales = self._scales(graph)
+        k = graph.n_neighbors
+        scales = self._scales(graph, index.directed)
         weights = _weigh(graph.distances, scales, scales[graph.indices])
-        matrix = symmetrized(_to_csr(graph.indices, weights, len(graph.indices)))
+        weights[graph.indices == np.arange(len(weights))[:, None]] = 0.0  # one row of zeros, alone
+        matrix = symmetrized(to_csr(graph.indices, weights, len(graph.indices)))
         state = {"scales": scales, "k": np.int64(k).reshape(1)}
         return self._fitted(matrix, index, state, graph)
 
@@ -64,7 +71,7 @@ class KNN:
         self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
     ) -> FittedAffinity:
         """Rebuild the search index; the scales come from ``state``."""
-        index = options.index(rows, int(state["k"][0]), self.metric)
+        index = directed_index(rows, int(state["k"][0]), self.metric, options)
         return self._fitted(sp.csr_matrix((0, 0)), index, state, None)
 
     def _count(self, n: int) -> int:
@@ -74,13 +81,16 @@ class KNN:
             return min(wanted, n - 1)
         return self.n_neighbors
 
-    def _scales(self, graph: NeighborGraph) -> np.ndarray:
-        """Return one positive scale per row (infinity where all neighbours weigh 1)."""
+    def _scales(self, graph: NeighborGraph, directed: np.ndarray) -> np.ndarray:
+        """Return one positive scale per row (infinity where all neighbours weigh 1).
+
+        The common one is that of the rows that have a direction.
+        """
         n = len(graph.distances)
         if self.weights == "binary":
             return np.full(n, np.inf)
         kth = graph.distances[:, min(self.scale_neighbor, graph.n_neighbors) - 1].astype(float)
-        sigma = median_sigma(kth)
+        sigma = median_sigma(kth[directed])
         if self.weights == "gaussian":
             return np.full(n, np.sqrt(2.0) * sigma)
         return np.where(kth > 0, kth, sigma)
@@ -88,7 +98,7 @@ class KNN:
     def _fitted(
         self,
         matrix: sp.csr_matrix,
-        index: NeighborIndex,
+        index: DirectedIndex,
         state: dict[str, np.ndarray],
         graph: NeighborGraph | None,
     ) -> FittedAffinity:
@@ -96,11 +106,15 @@ class KNN:
 
         def cross(new: Any) -> CrossAffinity:
             indices, distances = index.query(new, k)
+            alone = np.isinf(distances[:, 0])
+            distances[alone] = 0.0
             own = distances[:, min(self.scale_neighbor, k) - 1].astype(float)
             own = np.where(own > 0, own, scales[indices[:, 0]])
             own = own if self.weights == "self-tuning" else np.full(len(own), scales[0])
-            weights = _to_csr(indices, _weigh(distances, own, scales[indices]), len(scales))
-            return CrossAffinity(weights, find_twins(indices, distances))
+            entries = _weigh(distances, own, scales[indices])
+            entries[alone] = 0.0
+            twins = np.where(alone, -1, find_twins(indices, distances))
+            return CrossAffinity(to_csr(indices, entries, len(scales)), twins)
 
         return FittedAffinity(matrix, cross, state, graph)
 
@@ -109,10 +123,12 @@ def symmetrized(directed: sp.csr_matrix) -> sp.csr_matrix:
     """Return ``(A + A^T) / 2``."""
     total = (directed + directed.T).tocsr()
     total.data *= 0.5
+    total.eliminate_zeros()
     return total
 
 
-def _to_csr(indices: np.ndarray, weights: np.ndarray, n_columns: int) -> sp.csr_matrix:
+def to_csr(indices: np.ndarray, weights: np.ndarray, n_columns: int) -> sp.csr_matrix:
+    """Return weights (m, k) at columns ``indices`` as a sparse matrix."""
     m, k = indices.shape
     narrow = indices.astype(np.int32 if max(n_columns, m * k) < 2**31 else np.int64)
     pointers = np.arange(0, m * k + 1, k, dtype=narrow.dtype)

@@ -41,6 +41,26 @@ class SpectralBase(SavedEstimator):
         return tags
 
     @property
+    def affinity_matrix_(self) -> sp.csr_matrix | np.ndarray:
+        """Weights of the links between the fitted rows, shape (n, n).
+
+        A file does not hold it: after loading it is computed again, the same.
+
+        Raises
+        ------
+        AttributeError
+            Where it is never formed (a full kernel of many rows), or was given and not kept.
+        """
+        check_is_fitted(self)
+        matrix = self._affinity().matrix
+        n = len(self.degrees_)
+        if matrix.shape[0] != n and not self._given:
+            matrix = resolve_affinity(self.affinity).fit(self._rows, self._options()).matrix
+        if not isinstance(matrix, (sp.csr_matrix, np.ndarray)) or matrix.shape[0] != n:
+            raise AttributeError("affinity_matrix_: the matrix is not formed, or was not kept")
+        return matrix
+
+    @property
     def _given(self) -> bool:
         """Whether the rows are an affinity."""
         return isinstance(resolve_affinity(self.affinity), Precomputed)
@@ -64,12 +84,15 @@ class SpectralBase(SavedEstimator):
         self._fitted_affinity = fitted
         return fitted
 
-    def _fit_eigenvectors(self, affinity: FittedAffinity, k: int) -> Eigenpairs:
-        """Compute eigenpairs and keep them, warning where the graph is disconnected."""
+    def _fit_eigenvectors(
+        self, affinity: FittedAffinity, k: int, leading: int | None = None
+    ) -> Eigenpairs:
+        """Compute k eigenpairs, of which the leading ones must be accurate, and keep them."""
         with self._timed("eigenvectors"):
             pairs = smallest_eigenpairs(
                 affinity.matrix,
                 k,
+                leading=leading,
                 laplacian=self.laplacian,
                 solver=self.solver,
                 random_state=self._seed,

@@ -136,7 +136,7 @@ class SpectralClustering(
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows, given=self._given)
             n_vectors = self._n_vectors(most, n)
             affinity = self._fit_graph(rows)
-            self._fit_eigenvectors(affinity, min(n_vectors + 1, n))
+            self._fit_eigenvectors(affinity, min(n_vectors + 1, n), leading=most)
             with self._timed("assignment"):
                 k = self._assign(affinity, most)
             self._warn_disconnected(k)

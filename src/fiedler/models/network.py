@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -88,6 +89,21 @@ class NetworkClustering(
         """
         return nearest_center(self.transform(X), self._partition)
 
+    def export_module(self) -> tuple[nn.Module, torch.Tensor]:
+        """Return the network as one module for other runtimes, and an example batch.
+
+        Returns
+        -------
+        module : nn.Module
+            On the CPU, from rows (m, d), float32, to a dict: ``"embedding"``, as ``transform``
+            gives it, and ``"distances"`` (m, n_clusters) to the nearest centre of each cluster,
+            whose smallest tells the label.
+        example : Tensor of shape (2, d)
+        """
+        check_is_fitted(self)
+        module = _Exported(copy.deepcopy(self._network), self._rotation, self._partition)
+        return module.cpu().eval(), torch.zeros(2, int(self.n_features_in_))
+
     def _build(self, n_outputs: int) -> nn.Module:
         """Build the network, untrained."""
         raise NotImplementedError
@@ -163,3 +179,26 @@ class NetworkClustering(
         parts = (arrays["labels_"], arrays["centers"], arrays["center_labels"])
         estimator._keep_partition(Partition(*parts, kept["assignment"]))
         return estimator
+
+
+class _Exported(nn.Module):
+    """Network, rotation and centres in one."""
+
+    rotation: torch.Tensor
+    centers: torch.Tensor
+
+    def __init__(self, network: nn.Module, rotation: np.ndarray, partition: Partition) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("rotation", torch.from_numpy(rotation).float())
+        self.register_buffer("centers", torch.from_numpy(partition.centers).float())
+        clusters = range(partition.n_clusters)
+        self.members = [np.flatnonzero(partition.center_labels == c).tolist() for c in clusters]
+
+    def forward(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        embedding = self.network(rows) @ self.rotation
+        points = embedding[:, : self.centers.shape[1]]
+        points = points / points.square().sum(dim=1, keepdim=True).clamp_min(1e-30).sqrt()
+        squared = (points[:, None, :] - self.centers).square().sum(dim=2)
+        nearest = [squared[:, own].min(dim=1).values for own in self.members]
+        return {"embedding": embedding, "distances": torch.stack(nearest, dim=1).sqrt()}

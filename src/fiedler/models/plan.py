@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,42 +44,94 @@ _NEIGHBORS = 7
 
 
 def estimate_cost(
-    n_rows: int, n_features: int, n_clusters: int = 10, *, method: str = "spectral"
+    n_rows: int,
+    n_features: int,
+    n_clusters: int = 10,
+    *,
+    method: str = "spectral",
+    image_shape: tuple[int, ...] | None = None,
 ) -> CostEstimate:
-    """Estimate memory and time of ``SpectralClustering(n_clusters)`` with default options.
+    """Estimate memory and time of an estimator with default options.
 
     Parameters
     ----------
     n_rows, n_features, n_clusters : int
         Size of the job; for ``n_clusters="auto"`` pass its ``max_clusters``, 20.
-    method : {"spectral"}
+    method : {"spectral", "spectralnet"}
         The estimator.
+    image_shape : tuple of int or None
+        (h, w) or (h, w, channels) where the rows are images: a network convolves them.
 
     Returns
     -------
     CostEstimate
     """
-    if method != "spectral":
-        raise ValueError(f"method must be 'spectral', got {method!r}.")
-    cores = os.cpu_count() or 1
     n, d = float(n_rows), float(n_features)
+    if method == "spectral":
+        return _estimate_spectral(n, d, n_clusters)
+    if method == "spectralnet":
+        return _estimate_network(n, d, n_clusters, image_shape)
+    raise ValueError(f"method must be 'spectral' or 'spectralnet', got {method!r}.")
+
+
+def _estimate_spectral(n: float, d: float, n_clusters: int) -> CostEstimate:
+    cores = os.cpu_count() or 1
     vectors = min(3.0 * n_clusters, n_clusters + 100.0, n) + 1.0
     width = vectors * 1.5
-    # Each row is compared with about 10 cells of 400 rows, at least a tenth of which is overhead.
-    scanned = min(n, 4500.0 * max(1.0, (n / 70_000) ** 0.15))
-    search = n * scanned * (d + 100.0) / (_PRODUCTS_PER_SECOND_CORE * cores)
+    search, search_bytes = _search_cost(n, d)
     edges = n * _NEIGHBORS * 1.6
     products = 130.0 * max(1.0, (n / 70_000) ** 0.1)
     eigen = products * width * edges / (_EDGE_COLUMNS_PER_SECOND_CORE * cores) + n * width**2 / 1e9
     labels = min(n, 1e5) * vectors * 6.0 * n_clusters * 30 / 2e10 + n * vectors * 6e-9 * n_clusters
-    # rows in order of cells (float32), their scan copy (2 bytes), graph, block of vectors
-    search_bytes = n * d * 6.0 + n * _NEIGHBORS * 60.0
+    # rows (float32), graph, block of vectors
     eigen_bytes = n * d * 6.0 + edges * 32.0 + n * width * 4.0 * 4.0 + n * vectors * 8.0 * 3.0
+    return _estimate(
+        {"graph": search, "eigenvectors": eigen, "assignment": labels},
+        max(search_bytes, eigen_bytes),
+    )
+
+
+def _estimate_network(
+    n: float, d: float, n_clusters: int, image_shape: tuple[int, ...] | None
+) -> CostEstimate:
+    """Estimate SpectralNet: one search, so many steps of the same size, the read-out."""
+    from fiedler.graph.precision import cpu_multiplies_bfloat16
+
+    cores = os.cpu_count() or 1
+    search, search_bytes = _search_cost(n, d)
+    if image_shape is None:
+        steps, products = 600, d * 1024.0 + 1024.0**2 + 1024.0 * 512.0
+        rate = 3.0e11
+    else:
+        area, channels = image_shape[0] * image_shape[1], math.prod(image_shape[2:])
+        steps, products = 1500, area * (72.0 * channels + 1152.0 + 1152.0 + 1024.0)
+        rate = 1.2e11
+    # forward and twice as much backward, two operations a product
+    flops = 6.0 * products * 1024.0 * steps
+    training = flops / (rate * cores * (1.0 if cpu_multiplies_bfloat16() else 0.25))
+    assignment = 1.6e-5 * n * n_clusters / cores
+    outputs = n * (n_clusters + 4.0) * 8.0 * 4.0
+    return _estimate(
+        {"graph": search, "training": training, "assignment": assignment},
+        100e6 + max(search_bytes, n * d + n * _NEIGHBORS * 60.0 + outputs),
+    )
+
+
+def _search_cost(n: float, d: float) -> tuple[float, float]:
+    """Return seconds and bytes of the neighbour search."""
+    # Each row is compared with about 10 cells of 400 rows, at least a tenth of which is overhead.
+    scanned = min(n, 4500.0 * max(1.0, (n / 70_000) ** 0.15))
+    seconds = n * scanned * (d + 100.0) / (_PRODUCTS_PER_SECOND_CORE * (os.cpu_count() or 1))
+    # rows in order of cells (float32), their scan copy (2 bytes), graph
+    return seconds, n * d * 6.0 + n * _NEIGHBORS * 60.0
+
+
+def _estimate(detail: dict[str, float], peak_bytes: float) -> CostEstimate:
     return CostEstimate(
-        seconds=0.3 + search + eigen + labels,
-        peak_bytes=int(_BASE_BYTES + max(search_bytes, eigen_bytes)),
+        seconds=0.3 + sum(detail.values()),
+        peak_bytes=int(_BASE_BYTES + peak_bytes),
         available_bytes=available_memory(),
-        detail={"graph": search, "eigenvectors": eigen, "assignment": labels},
+        detail=detail,
     )
 
 

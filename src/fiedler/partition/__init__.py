@@ -2,6 +2,7 @@
 
 from fiedler.partition.assign import assign_labels
 from fiedler.partition.centers import Partition, nearest_center, row_normalized
+from fiedler.partition.consensus import rebuilt_partition
 from fiedler.partition.count import components_k, modularity_k
 from fiedler.partition.modularity import merge_groups, modularity, normalized_cut
 from fiedler.partition.rebuild import mixed_affinity, rebuild_partition
@@ -17,5 +18,6 @@ __all__ = [
     "nearest_center",
     "normalized_cut",
     "rebuild_partition",
+    "rebuilt_partition",
     "row_normalized",
 ]

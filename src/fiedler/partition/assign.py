@@ -34,7 +34,6 @@ def assign_labels(
     *,
     method: Assignment = "auto",
     affinity: sp.csr_matrix | np.ndarray | None = None,
-    n_vectors: int | None = None,
     random_state: int = 0,
 ) -> Partition:
     """Turn eigenvectors into ``k`` clusters.
@@ -54,8 +53,6 @@ def assign_labels(
         ``"kmeans"``.
     affinity : csr_matrix or ndarray of shape (n, n) or None
         The graph; needed by ``"merge"``. Without it ``"auto"`` is ``"kmeans"``.
-    n_vectors : int or None
-        Eigenvectors that ``"kmeans"`` reads; None: the first ``k``.
     random_state : int
         Seed of k-means and of the start of ``"discretize"``.
 
@@ -88,11 +85,11 @@ def assign_labels(
     if method == "discretize":
         return discretize(vectors, k, rng=rng)
     if method == "kmeans" or affinity is None:
-        return kmeans_partition(vectors, k, rng=rng, n_vectors=n_vectors)
+        return kmeans_partition(vectors, k, rng=rng)
     merged = merge_microclusters(vectors, k, affinity, rng=rng)
-    if method == "merge" or _merging_holds(merged, vectors, affinity, rng):
+    if method == "merge" or holds_against(merged.labels, vectors, affinity, rng):
         return merged
-    return kmeans_partition(vectors, k, rng=rng, n_vectors=n_vectors)
+    return kmeans_partition(vectors, k, rng=rng)
 
 
 def kmeans_partition(
@@ -137,8 +134,8 @@ def micro_clusters(
     return kmeans(row_normalized(vectors), count, n_init=1, rng=rng)
 
 
-def _merging_holds(
-    merged: Partition,
+def holds_against(
+    labels: np.ndarray,
     vectors: np.ndarray,
     affinity: sp.csr_matrix | np.ndarray,
     rng: np.random.Generator,
@@ -148,12 +145,12 @@ def _merging_holds(
     Modularity favours clusters of like size; where the true ones are not, its partition cuts many
     more edges than k-means on the plain eigenvectors, the relaxed normalised cut, does.
     """
-    k = merged.n_clusters
+    k = int(labels.max()) + 1
     plain, _ = kmeans(vectors[:, :k], k, n_init=_N_INIT, rng=rng)
-    gain = modularity(affinity, merged.labels) - modularity(affinity, plain)
-    cut = normalized_cut(affinity, merged.labels)
+    gain = modularity(affinity, labels) - modularity(affinity, plain)
+    cut = normalized_cut(affinity, labels)
     plain_cut = normalized_cut(affinity, plain)
-    _logger.info("merge: modularity %+.4f, cut %.3g against %.3g", gain, cut, plain_cut)
+    _logger.info("modularity %+.4f, cut %.3g against %.3g", gain, cut, plain_cut)
     return gain >= 0 and cut <= _CUT_TOLERANCE * plain_cut
 
 

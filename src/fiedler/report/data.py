@@ -13,6 +13,35 @@ from fiedler.exceptions import InputError
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """Pictures with captions that a method wants shown, such as what its layers have learnt.
+
+    Parameters
+    ----------
+    title : str
+    text : str
+        What the pictures are, in a sentence; also what is read out in their place.
+    pictures : sequence of arrays, each (h, w) or (h, w, 3)
+        uint8, or any numbers, stretched from the smallest to the largest of each picture.
+    captions : sequence of str
+        One for each picture.
+    """
+
+    title: str
+    text: str
+    pictures: Sequence[Any]
+    captions: Sequence[str]
+
+    def __post_init__(self) -> None:
+        """Check that every picture has its caption."""
+        if len(self.pictures) != len(self.captions):
+            raise InputError(
+                f"the gallery {self.title!r} has {len(self.pictures)} pictures and "
+                f"{len(self.captions)} captions; one for each is needed."
+            )
+
+
+@dataclass(frozen=True)
 class ReportData:
     """One clustering, described well enough to draw it.
 
@@ -49,6 +78,19 @@ class ReportData:
         What the run was asked for.
     notes : sequence of str
         Warnings worth reading.
+    how : str
+        What was run, and why, in a sentence.
+    confidence : ndarray of float, shape (n,), optional
+        How sure each row's cluster is; doubtful rows are those of the lowest (else the farthest
+        from the centre of their cluster).
+    words : sequence of sequence of str
+        The words that tell each cluster from the others, by its number.
+    affinity : csr matrix, shape (n, n), optional
+        Weights of the links between rows.
+    history : sequence of mapping
+        Rows of a training: a ``stage``, a ``step``, and any figures (``loss``, ...) by name.
+    galleries : sequence of Gallery
+        Further pictures.
     """
 
     title: str
@@ -67,6 +109,12 @@ class ReportData:
     timings: Mapping[str, float] = field(default_factory=dict)
     parameters: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    how: str = ""
+    confidence: NDArray[np.floating[Any]] | None = None
+    words: Sequence[Sequence[str]] = ()
+    affinity: Any | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+    galleries: Sequence[Gallery] = ()
 
     def __post_init__(self) -> None:
         """Check that everything speaks of the same rows.
@@ -85,12 +133,15 @@ class ReportData:
             "pictures": self.pictures,
             "texts": self.texts,
             "known": self.known,
+            "confidence": self.confidence,
+            "affinity": self.affinity,
         }
         for name, value in described.items():
-            if value is not None and len(value) != n:
+            length = n if value is None else _length(value)
+            if length != n:
                 raise InputError(
                     f"Every part of a report describes the same rows: labels has {n}, "
-                    f"{name} has {len(value)}."
+                    f"{name} has {length}."
                 )
         if self.confusion is not None and self.confusion.shape != (
             len(self.class_names),
@@ -100,3 +151,8 @@ class ReportData:
                 f"confusion has shape {self.confusion.shape}; class_names and cluster_names "
                 f"name {len(self.class_names)} x {len(self.cluster_names)}."
             )
+
+
+def _length(value: Any) -> int:
+    """Number of rows; sparse matrices have a shape but no length."""
+    return int(value.shape[0]) if hasattr(value, "shape") else len(value)

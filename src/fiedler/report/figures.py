@@ -1,4 +1,4 @@
-"""The figures of a report, each a function from arrays to a Bokeh figure.
+"""The figures of a report but for the map, each a function from arrays to a Bokeh figure.
 
 They have transparent grounds and mid-grey ink: the page sets the ink for light and dark.
 """
@@ -11,15 +11,27 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fiedler.report.palette import COLOURS, colour_of, mark_of
+from fiedler.report.drawing import (
+    EVERY_TICK,
+    GRID,
+    INK,
+    add_hover,
+    hover_line,
+    name_ticks,
+    new_figure,
+    number_ticks,
+    thousands,
+)
+from fiedler.report.palette import COLOURS, colour_of
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure as Figure
 
-INK = "#767676"
-GRID = "rgba(128, 128, 128, 0.22)"
-# Beyond this many bars or cells the axis shows only some of the numbers.
-EVERY_TICK = 40
+# Side in cells of the picture of the affinity matrix.
+MATRIX_CELLS = 160
+# More columns than this are a blur.
+EIGENVECTORS = 40
+DASHES = ("solid", "dashed", "dotted", "dotdash")
 
 
 def size_chart(counts: NDArray[np.integer[Any]]) -> Figure:
@@ -44,75 +56,15 @@ def size_chart(counts: NDArray[np.integer[Any]]) -> Figure:
             "colour": [colour_of(cluster) for cluster in range(k)],
         }
     )
-    plot = _figure("cluster", "rows")
+    plot = new_figure("cluster", "rows")
     bars = plot.vbar("cluster", 0.8, "count", source=source, color="colour", line_width=0)
-    share = _line("share", "of all", "{0.0%}")
-    _hover(plot, bars, _line("cluster") + _line("count", "rows", "{0,0}") + share)
+    share = hover_line("share", "of all", "{0.0%}")
+    add_hover(plot, bars, hover_line("cluster") + hover_line("count", "rows", "{0,0}") + share)
     plot.y_range.start = 0
     plot.x_range.range_padding = 0.02
     plot.xgrid.visible = False
-    plot.xaxis.ticker = _ticks(k)
-    plot.yaxis.formatter = _thousands()
-    return cast("Figure", plot)
-
-
-def cluster_map(
-    places: NDArray[np.floating[Any]],
-    labels: NDArray[np.integer[Any]],
-    columns: Mapping[str, Sequence[str]],
-    thumbnails: tuple[NDArray[np.int32], ...] | None = None,
-    side: int = 0,
-) -> Figure:
-    """Draw each row as a mark in the colour of its cluster, with a hover that describes it.
-
-    Parameters
-    ----------
-    places : ndarray of float, shape (n, 2)
-    labels : ndarray of int, shape (n,)
-    columns : mapping of str to sequence of str
-        What the hover shows of each row, in this order; shown as text whatever it holds.
-    thumbnails : tuple of three ndarrays of int32, shape (n,), optional
-        Sheet (-1: none), left and upper edge of each row's picture, in sheets that the page
-        defines as the style variables ``--sheet-0``, ``--sheet-1``, ...
-    side : int
-        Side of these pictures in pixels.
-
-    Returns
-    -------
-    bokeh.plotting.figure
-    """
-    from bokeh.models import ColumnDataSource, WheelZoomTool
-
-    values: dict[str, Any] = {
-        "x": places[:, 0].astype(np.float32),
-        "y": places[:, 1].astype(np.float32),
-        "cluster": labels.astype(np.int32),
-        "colour": [colour_of(int(label)) for label in labels],
-        "mark": [mark_of(int(label)) for label in labels],
-    }
-    # Names of our own, so that no caller's column can hide another.
-    shown = {f"field{i}": name for i, name in enumerate(columns)}
-    values |= {key: [str(text) for text in columns[name]] for key, name in shown.items()}
-    tooltip = _line("cluster") + "".join(_line(key, name) for key, name in shown.items())
-    if thumbnails is not None:
-        values |= dict(zip(("sheet", "left", "top"), thumbnails, strict=True))
-        tooltip = _thumbnail_html(side) + tooltip
-    plot = _figure("", "", tools="pan,box_zoom,reset,save")
-    plot.add_tools(WheelZoomTool())
-    marks = plot.scatter(
-        "x",
-        "y",
-        source=ColumnDataSource(values),
-        marker="mark",
-        color="colour",
-        size=float(np.clip(220 / np.sqrt(len(labels)), 3.0, 9.0)),
-        fill_alpha=0.75,
-        line_alpha=0.0,
-    )
-    _hover(plot, marks, tooltip)
-    _name_clusters(plot, places, labels)
-    plot.axis.visible = False
-    plot.grid.visible = False
+    plot.xaxis.ticker = number_ticks(k)
+    plot.yaxis.formatter = thousands()
     return cast("Figure", plot)
 
 
@@ -141,8 +93,8 @@ def eigenvalue_chart(eigenvalues: NDArray[np.floating[Any]], n_clusters: int) ->
             "colour": np.where(within, COLOURS[0], COLOURS[3]).tolist(),
         }
     )
-    tooltip = _line("number", "eigenvalue") + _line("value", "value", "{0.000000}")
-    plot = _figure("number", "eigenvalue")
+    tooltip = hover_line("number", "eigenvalue") + hover_line("value", "value", "{0.000000}")
+    plot = new_figure("number", "eigenvalue")
     if count > n_clusters:
         gap = BoxAnnotation(
             left=n_clusters,
@@ -154,7 +106,7 @@ def eigenvalue_chart(eigenvalues: NDArray[np.floating[Any]], n_clusters: int) ->
         plot.add_layout(gap)
     plot.line("number", "value", source=source, color=INK, line_alpha=0.5)
     dots = plot.scatter("number", "value", source=source, size=8, color="colour")
-    _hover(plot, dots, tooltip)
+    add_hover(plot, dots, tooltip)
     plot.x_range.range_padding = 0.04
     plot.y_range.range_padding = 0.1
     if count <= EVERY_TICK:
@@ -192,14 +144,18 @@ def confusion_chart(
             "cluster": [str(cluster_names[j]) for j in column],
         }
     )
-    tooltip = _line("class", "known class") + _line("cluster") + _line("count", "rows", "{0,0}")
-    tooltip += _line("share", "of the class", "{0.0%}")
-    plot = _figure("cluster", "known class")
+    tooltip = (
+        hover_line("class", "known class")
+        + hover_line("cluster")
+        + hover_line("count", "rows", "{0,0}")
+    )
+    tooltip += hover_line("share", "of the class", "{0.0%}")
+    plot = new_figure("cluster", "known class")
     cells = plot.rect(
         "column", "row", 1, 1, source=source, color=COLOURS[0], fill_alpha="strength",
         line_color=GRID,
     )  # fmt: skip
-    _hover(plot, cells, tooltip)
+    add_hover(plot, cells, tooltip)
     if counts.size <= 400:
         filled = np.flatnonzero(counts.ravel())
         plot.text(
@@ -207,108 +163,142 @@ def confusion_chart(
             text_align="center", text_baseline="middle", text_font_size="11px",
             text_color=INK, name="ink",
         )  # fmt: skip
-    _name_ticks(plot.xaxis, cluster_names)
-    _name_ticks(plot.yaxis, class_names)
+    name_ticks(plot.xaxis, cluster_names)
+    name_ticks(plot.yaxis, class_names)
     plot.x_range.range_padding = plot.y_range.range_padding = 0
     plot.y_range.flipped = True
     plot.grid.visible = False
     return cast("Figure", plot)
 
 
-def _figure(x_label: str, y_label: str, *, tools: str = "save") -> Any:
-    """Make an empty figure of the house's look; nothing in it catches a scroll or a swipe."""
-    from bokeh.models import NoOverlap
-    from bokeh.plotting import figure
+def loss_chart(steps: Sequence[float], curves: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw the figures of one stage of a training, a line each.
 
-    plot = figure(
-        sizing_mode="stretch_both",
-        tools=tools,
-        active_drag=None,
-        active_scroll=None,
-        background_fill_color=None,
-        border_fill_color=None,
-        outline_line_color=None,
-        x_axis_label=x_label or None,
-        y_axis_label=y_label or None,
-        toolbar_location="above",
-    )
-    plot.toolbar.logo = None
-    plot.toolbar.autohide = False
-    plot.grid.grid_line_color = GRID
-    for axis in plot.axis:
-        axis.axis_label_text_font_style = "normal"
-        axis.axis_label_text_color = axis.major_label_text_color = INK
-        axis.axis_line_color = axis.major_tick_line_color = GRID
-        axis.minor_tick_line_color = None
-        axis.major_label_text_font_size = "12px"
-        # On a phone there is no room for all of them.
-        axis.major_label_policy = NoOverlap()
-    return plot
+    Parameters
+    ----------
+    steps : sequence of float, length t
+    curves : mapping of str to sequence of float, length t
+        NaN where a figure is absent at a step.
 
+    Returns
+    -------
+    bokeh.plotting.figure
+    """
+    from bokeh.models import ColumnDataSource
 
-def _hover(plot: Any, marks: Any, content: str) -> None:
-    """Show `content` for the mark under the pointer."""
-    from bokeh.models import HoverTool
-
-    box = f'<div style="max-width:18rem;overflow-wrap:anywhere">{content}</div>'
-    plot.add_tools(HoverTool(renderers=[marks], tooltips=box, visible=False))
-
-
-def _line(column: str, label: str = "", form: str = "") -> str:
-    """One line of a hover; Bokeh puts the value in as text, never as markup."""
-    return f"<div><b>{label or column}</b> @{{{column}}}{form}</div>"
+    plot = new_figure("step", "value")
+    for i, (name, values) in enumerate(curves.items()):
+        known = [j for j, value in enumerate(values) if np.isfinite(value)]
+        source = ColumnDataSource(
+            {
+                "step": [float(steps[j]) for j in known],
+                "value": [float(values[j]) for j in known],
+                "name": [name] * len(known),
+            }
+        )
+        look = {"color": colour_of(i), "legend_label": name}
+        plot.line(
+            "step", "value", source=source, line_width=2,
+            line_dash=DASHES[i // len(COLOURS) % len(DASHES)], **look,
+        )  # fmt: skip
+        dots = plot.scatter("step", "value", source=source, size=5, color=colour_of(i))
+        content = hover_line("name", "figure") + hover_line("step") + hover_line("value")
+        add_hover(plot, dots, content)
+    plot.legend.background_fill_alpha = 0.0
+    plot.legend.border_line_color = None
+    plot.legend.label_text_color = INK
+    plot.legend.click_policy = "hide"
+    return cast("Figure", plot)
 
 
-def _thumbnail_html(side: int) -> str:
-    shown = max(side, 32)
-    return (
-        f'<div style="width:{side}px;height:{side}px;zoom:{max(1.0, 64 / shown):.2f};'
-        "background-image:var(--sheet-@{sheet});"
-        'background-position:-@{left}px -@{top}px"></div>'
-    )
+def affinity_chart(affinity: Any, labels: NDArray[np.integer[Any]]) -> Figure:
+    """Draw the affinity matrix with its rows sorted by cluster; blocks are clusters.
+
+    Parameters
+    ----------
+    affinity : sparse matrix, shape (n, n)
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    bokeh.plotting.figure
+        At most `MATRIX_CELLS` cells a side; a stronger cell holds more weight.
+    """
+    cells = sorted_matrix(affinity, labels, MATRIX_CELLS)
+    strength = np.sqrt(cells / max(float(cells.max()), 1e-300))
+    picture = np.empty((*cells.shape, 4), dtype=np.uint8)
+    picture[..., :3] = [int(COLOURS[0][i : i + 2], 16) for i in (1, 3, 5)]
+    picture[..., 3] = np.rint(255 * strength)
+    n = len(labels)
+    plot = new_figure("rows, sorted by cluster", "rows, sorted by cluster")
+    packed = np.ascontiguousarray(picture).view(np.uint32)[..., 0]
+    # Row 0 at the top, as in a matrix on paper: the axis is flipped and the picture with it.
+    plot.image_rgba([packed], x=0, y=0, dw=n, dh=n)
+    plot.x_range.range_padding = plot.y_range.range_padding = 0
+    plot.y_range.flipped = True
+    plot.grid.visible = False
+    plot.xaxis.formatter = plot.yaxis.formatter = thousands()
+    return cast("Figure", plot)
 
 
-def _name_clusters(
-    plot: Any, places: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]
-) -> None:
-    """Write each cluster's number at the drawn row nearest to the middle of its marks."""
-    present = np.unique(labels)
-    spots = []
-    for cluster in present:
-        own = places[labels == cluster]
-        middle = np.median(own, axis=0)
-        spots.append(own[np.argmin(np.sum((own - middle) ** 2, axis=1))])
-    where = np.asarray(spots)
-    plot.text(
-        where[:, 0], where[:, 1], [str(cluster) for cluster in present],
-        text_align="center", text_baseline="middle", text_font={"value": "sans-serif"},
-        text_font_style="bold",
-        text_font_size="13px" if len(present) <= EVERY_TICK else "10px",
-        text_color=INK, background_fill_color="white", background_fill_alpha=0.85, padding=3,
-        border_radius=4, border_line_color=[colour_of(int(cluster)) for cluster in present],
-        name="label",
-    )  # fmt: skip
+def eigenvector_chart(embedding: NDArray[np.floating[Any]], labels: NDArray[Any]) -> Figure:
+    """Draw the eigenvectors as columns, over the rows sorted by cluster.
+
+    Parameters
+    ----------
+    embedding : ndarray of shape (n, m)
+        Eigenvectors by rising eigenvalue; the first `EIGENVECTORS` are drawn.
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    bokeh.plotting.figure
+        Blue above zero, orange below, stronger further from it; each column has its own scale.
+    """
+    shown = np.asarray(embedding, dtype=np.float64)[:, :EIGENVECTORS]
+    n, m = shown.shape
+    bands = np.array_split(shown[np.argsort(labels, kind="stable")], min(n, MATRIX_CELLS))
+    cells = np.stack([band.mean(axis=0) for band in bands])
+    strength = np.abs(cells) / np.maximum(np.abs(cells).max(axis=0), 1e-300)
+    inks = np.array([[int(COLOURS[j][i : i + 2], 16) for i in (1, 3, 5)] for j in (0, 1)])
+    picture = np.empty((*cells.shape, 4), dtype=np.uint8)
+    picture[..., :3] = inks[(cells < 0).astype(int)]
+    picture[..., 3] = np.rint(255 * strength)
+    plot = new_figure("eigenvector, by rising eigenvalue", "rows, sorted by cluster")
+    packed = np.ascontiguousarray(picture).view(np.uint32)[..., 0]
+    plot.image_rgba([packed], x=-0.5, y=0, dw=m, dh=n)
+    plot.xaxis.ticker = number_ticks(m)
+    plot.x_range.range_padding = plot.y_range.range_padding = 0
+    plot.y_range.flipped = True
+    plot.grid.visible = False
+    plot.yaxis.formatter = thousands()
+    return cast("Figure", plot)
 
 
-def _ticks(count: int) -> Any:
-    from bokeh.models import BasicTicker
+def sorted_matrix(
+    affinity: Any, labels: NDArray[np.integer[Any]], cells: int
+) -> NDArray[np.float64]:
+    """Mean weight in each cell of the affinity matrix with its rows sorted by cluster.
 
-    if count <= EVERY_TICK:
-        return list(range(count))
-    return BasicTicker(min_interval=1, num_minor_ticks=0)
+    Parameters
+    ----------
+    affinity : sparse matrix, shape (n, n)
+    labels : ndarray of int, shape (n,)
+    cells : int
+        Side of the result at most.
 
+    Returns
+    -------
+    ndarray of float64, shape (s, s) with s = min(n, cells)
+    """
+    import scipy.sparse as sp
 
-def _name_ticks(axis: Any, names: Sequence[str]) -> None:
-    step = -(-len(names) // EVERY_TICK)
-    axis.ticker = list(range(0, len(names), step))
-    axis.major_label_overrides = {i: _short(str(names[i])) for i in range(0, len(names), step)}
-
-
-def _short(name: str, limit: int = 16) -> str:
-    return name if len(name) <= limit else name[: limit - 1] + "…"
-
-
-def _thousands() -> Any:
-    from bokeh.models import NumeralTickFormatter
-
-    return NumeralTickFormatter(format="0,0")
+    n = len(labels)
+    side = min(n, cells)
+    place = np.empty(n, dtype=np.int64)
+    place[np.argsort(labels, kind="stable")] = np.arange(n)
+    cell = place * side // n
+    member = sp.csr_matrix((np.ones(n), (np.arange(n), cell)), shape=(n, side))
+    sums = (member.T @ sp.csr_matrix(affinity) @ member).toarray()
+    counts = np.bincount(cell, minlength=side).astype(np.float64)
+    return np.asarray(sums / np.outer(counts, counts), dtype=np.float64)

@@ -1,7 +1,7 @@
 """Where each row lies on the map, and which rows speak for a cluster.
 
 Kernels: `sample_rows` (which rows are drawn), `lay_out` (two coordinates a row),
-`distance_to_centre` and `pick_examples` (typical and least typical rows).
+`distance_to_centre`, `distances_between_centres` and `pick_examples` (typical and doubtful rows).
 """
 
 from __future__ import annotations
@@ -148,15 +148,49 @@ def distance_to_centre(embedding: Floats, labels: Ints) -> NDArray[np.float64]:
     return np.asarray(np.linalg.norm(points - centres[codes], axis=1))
 
 
+def distances_between_centres(embedding: Floats, labels: Ints) -> NDArray[np.float64]:
+    """Distances between the means of the clusters, in the row-normalised embedding.
+
+    Parameters
+    ----------
+    embedding : ndarray of float, shape (n, m)
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    ndarray of float64, shape (k, k)
+        Infinite from and to clusters without rows.
+    """
+    points = unit_rows(embedding)
+    k = int(np.max(labels)) + 1
+    counts = np.bincount(labels, minlength=k)
+    sums = np.zeros((k, points.shape[1]))
+    np.add.at(sums, labels, points)
+    centres = sums / np.maximum(counts, 1)[:, None]
+    square = np.einsum("ij,ij->i", centres, centres)
+    squared = square[:, None] + square - 2 * centres @ centres.T
+    distances = np.sqrt(np.maximum(squared, 0.0))
+    np.fill_diagonal(distances, 0.0)
+    distances[counts == 0] = np.inf
+    distances[:, counts == 0] = np.inf
+    return np.asarray(distances)
+
+
 def pick_examples(
-    distances: NDArray[np.float64], members: Ints, typical: int, doubtful: int
+    distances: NDArray[np.float64],
+    doubt: NDArray[np.floating[Any]],
+    members: Ints,
+    typical: int,
+    doubtful: int,
 ) -> tuple[Ints, Ints]:
-    """Choose the members nearest to the centre of their cluster and those farthest from it.
+    """Choose the members nearest to the centre of their cluster and the most doubtful others.
 
     Parameters
     ----------
     distances : ndarray of float, shape (n,)
         Of every row, from `distance_to_centre`.
+    doubt : ndarray of float, shape (n,)
+        The larger, the more doubtful: the same distances, or the confidence with a minus.
     members : ndarray of int
         Rows of one cluster.
     typical, doubtful : int
@@ -165,9 +199,9 @@ def pick_examples(
     Returns
     -------
     typical, doubtful : ndarray of int
-        Nearest first; farthest first.
+        Nearest first; most doubtful first.
     """
     order = members[np.argsort(distances[members], kind="stable")]
-    nearest = order[:typical]
-    farthest = order[typical:][::-1][:doubtful]
+    nearest, rest = order[:typical], order[typical:]
+    farthest = rest[np.argsort(-doubt[rest], kind="stable")][:doubtful]
     return nearest, farthest

@@ -1,38 +1,30 @@
-"""Writing the page: choose what is shown, draw it, put everything into one file."""
+"""Writing the page: what is shown, put into one file that needs no other."""
 
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import os
-from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import fiedler
 from fiedler.exceptions import OutputError
-from fiedler.report import figures, layout
-from fiedler.report.palette import colour_of
-from fiedler.report.pictures import SpriteSheets, example_side, png_uri, sprite_sheets, thumbnail
+from fiedler.report import sections
+from fiedler.report.cards import SHOWN_CLUSTERS, describe_clusters, make_cards
+from fiedler.report.map_section import draw_map
+from fiedler.report.pictures import SpriteSheets
 
 if TYPE_CHECKING:
     from fiedler.report.data import ReportData
 
-Ints = NDArray[np.integer[Any]]
-
-MAP_POINTS = 20_000
-# Pictures that must be decoded from files for the hover; arrays in memory show one at every point.
-LAZY_THUMBNAILS = 4_000
-SHOWN_CLUSTERS = 100
-TYPICAL, DOUBTFUL = 8, 4
-SNIPPET, HOVER_SNIPPET = 180, 100
-# A larger confusion table is a figure only: nobody reads ten thousand numbers.
-TABLE_CELLS = 2_500
+# Of level 9 a page is a tenth smaller and takes ten times as long.
+_COMPRESSION = 5
 
 
 def write_report(path: str | os.PathLike[str], data: ReportData) -> None:
@@ -81,18 +73,7 @@ def render(data: ReportData) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    rng = np.random.default_rng(0)
-    k = int(np.max(data.labels)) + 1
-    counts = np.bincount(data.labels, minlength=k)
-    clusters = _describe_clusters(data, counts)
-    drawn, sheets, map_text = _map_figure(data, rng)
-    plots = {"map": drawn, "sizes": figures.size_chart(counts)}
-    if data.eigenvalues is not None and len(data.eigenvalues) > 0:
-        plots["eigenvalues"] = figures.eigenvalue_chart(data.eigenvalues, k)
-    if data.confusion is not None:
-        plots["confusion"] = figures.confusion_chart(
-            data.confusion, data.class_names, data.cluster_names
-        )
+    content, plots, sheets = _content(data)
     scripts = [*_bokeh_scripts(), _resource("report.js")]
     scripts = [script.replace("</script", "<\\/script") for script in scripts]
     environment = Environment(
@@ -103,183 +84,63 @@ def render(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("report.html.j2").render(
-        title=data.title,
-        summary=_summary(data, counts),
-        notes=data.notes,
-        kind=data.kind,
-        has_known=data.known is not None,
-        has_pictures=data.pictures is not None,
-        clusters=clusters,
-        examples=_examples(data, clusters),
-        clusters_left_out=max(0, int(np.sum(counts > 0)) - SHOWN_CLUSTERS),
-        map_text=map_text,
-        sizes_text=_sizes_text(counts),
-        eigenvalues=[] if data.eigenvalues is None else [float(v) for v in data.eigenvalues],
-        eigen_text=_eigen_text(data, k),
-        metrics=data.metrics,
-        has_confusion=data.confusion is not None,
-        confusion_text=_confusion_text(data),
-        confusion_rows=_confusion_rows(data),
-        cluster_names=data.cluster_names,
-        timings=data.timings,
-        total_time=sum(data.timings.values()),
-        parameters=data.parameters,
+        **content,
         version=fiedler.__version__,
         policy=_policy(scripts),
         style=Markup(_resource("report.css") + _sheet_style(sheets)),
-        figures=Markup(_as_json(plots)),
+        figures=_packed(plots),
         scripts=[Markup(script) for script in scripts],
     )
 
 
-def _map_figure(data: ReportData, rng: np.random.Generator) -> tuple[Any, SpriteSheets | None, str]:
-    """Draw the map of at most `MAP_POINTS` rows; return it, its pictures and its description."""
-    n = len(data.labels)
-    chosen = layout.sample_rows(data.labels, MAP_POINTS, rng)
-    rows = chosen.tolist()
-    places = layout.lay_out(np.asarray(data.embedding)[chosen], rng)
-    columns: dict[str, list[str]] = {"row": [str(data.ids[i]) for i in rows]}
-    if data.known is not None:
-        columns["known class"] = [str(data.known[i]) for i in rows]
-    if data.texts is not None:
-        columns["text"] = [_snippet(data.texts[i], HOVER_SNIPPET) for i in rows]
-    sheets, corners = None, None
-    if data.pictures is not None:
-        pictured = np.arange(len(rows))
-        if not isinstance(data.pictures, np.ndarray) and len(rows) > LAZY_THUMBNAILS:
-            pictured = np.sort(rng.choice(len(rows), LAZY_THUMBNAILS, replace=False))
-        sheets = sprite_sheets((data.pictures[rows[i]] for i in pictured), len(pictured))
-        corners = tuple(np.full(len(rows), -1, dtype=np.int32) for _ in range(3))
-        places_in_sheets = SpriteSheets.place(np.arange(len(pictured)), sheets.side)
-        for corner, values in zip(corners, places_in_sheets, strict=True):
-            corner[pictured] = values
-    plot = figures.cluster_map(
-        places, data.labels[chosen], columns, corners, sheets.side if sheets else 0
-    )
-    shown = f"{len(rows):,} of the {n:,}" if len(rows) < n else f"All {n:,}"
-    text = f"{shown} {data.kind}, coloured and numbered by cluster."
-    return plot, sheets, text
-
-
-def _describe_clusters(data: ReportData, counts: Ints) -> list[dict[str, Any]]:
-    """Facts of each cluster, in the order of their numbers."""
-    described = []
-    for cluster, size in enumerate(counts):
-        common, share = None, 0.0
-        if data.known is not None and size:
-            members = np.flatnonzero(data.labels == cluster).tolist()
-            common, times = Counter(str(data.known[i]) for i in members).most_common(1)[0]
-            share = times / int(size)
-        described.append(
-            {
-                "number": cluster,
-                "size": int(size),
-                "share": int(size) / int(counts.sum()),
-                "colour": colour_of(cluster),
-                "common": common,
-                "common_share": share,
-            }
-        )
-    return described
-
-
-def _examples(data: ReportData, clusters: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Typical and doubtful rows of the largest clusters."""
-    shown = sorted((c for c in clusters if c["size"]), key=lambda c: -c["size"])[:SHOWN_CLUSTERS]
-    distances = layout.distance_to_centre(data.embedding, data.labels)
-    side = example_side(len(shown) * (TYPICAL + DOUBTFUL))
-    typical, doubtful = (TYPICAL, DOUBTFUL) if data.pictures is not None else (4, 2)
-    described = []
-    for cluster in sorted(shown, key=lambda c: int(c["number"])):
-        members = np.flatnonzero(data.labels == cluster["number"])
-        near, far = layout.pick_examples(distances, members, typical, doubtful)
-        groups = [
-            {"name": name, "rows": [_example(data, int(i), side) for i in rows]}
-            for name, rows in (("Typical", near), ("Doubtful", far))
-        ]
-        described.append({**cluster, "groups": groups})
-    return described
-
-
-def _example(data: ReportData, row: int, side: int) -> dict[str, Any]:
-    picture = None
-    if data.pictures is not None:
-        picture = png_uri(thumbnail(data.pictures[row], side))
-    return {
-        "id": str(data.ids[row]),
-        "known": None if data.known is None else str(data.known[row]),
-        "text": None if data.texts is None else _snippet(data.texts[row], SNIPPET),
-        "picture": picture,
+def _content(data: ReportData) -> tuple[dict[str, Any], dict[str, Any], SpriteSheets | None]:
+    """What the template says, the figures by name, and the pictures of the map."""
+    k = int(np.max(data.labels)) + 1
+    counts = np.bincount(data.labels, minlength=k)
+    clusters = describe_clusters(data, counts)
+    drawn = draw_map(data, np.random.default_rng(0))
+    parts: dict[str, Any] = {
+        "sizes": sections.sizes(counts),
+        "eigenvalues": sections.eigenvalues(data, k),
+        "eigenvectors": sections.eigenvectors(data),
+        "affinity": sections.affinity(data),
+        "confusion": sections.confusion(data),
+        **{f"history{i}": part for i, part in enumerate(sections.history(data))},
     }
+    parts = {name: part for name, part in parts.items() if part is not None}
+    plots = {"map": drawn.figure, **{name: part["figure"] for name, part in parts.items()}}
+    content = {
+        "title": data.title,
+        "summary": sections.summary(data, counts),
+        "how": data.how,
+        "notes": data.notes,
+        "kind": data.kind,
+        "has_known": data.known is not None,
+        "has_pictures": data.pictures is not None,
+        "clusters": clusters,
+        "cards": make_cards(data, clusters),
+        "clusters_left_out": max(0, int(np.sum(counts > 0)) - SHOWN_CLUSTERS),
+        "map_text": drawn.text,
+        "map_columns": drawn.columns,
+        "side": drawn.sheets.side if drawn.sheets else 0,
+        "parts": parts,
+        "galleries": [sections.gallery(found) for found in data.galleries],
+        "metrics": data.metrics,
+        "timings": data.timings,
+        "total_time": sum(data.timings.values()),
+        "parameters": data.parameters,
+    }
+    return content, plots, drawn.sheets
 
 
-def _snippet(text: str, limit: int) -> str:
-    """The beginning of a text on one line."""
-    words = " ".join(str(text[: 4 * limit]).split())
-    return words if len(words) <= limit else words[: limit - 1] + "…"
-
-
-def _summary(data: ReportData, counts: Ints) -> str:
-    """One sentence that says what came out."""
-    filled = counts[counts > 0]
-    n = int(counts.sum())
-    text = f"{n:,} {data.kind} fall into {len(filled)} cluster{'s' if len(filled) != 1 else ''}"
-    if len(filled) > 1:
-        text += (
-            f", the largest of {int(filled.max()):,} ({filled.max() / n:.1%}) and the smallest of "
-            f"{int(filled.min()):,} ({filled.min() / n:.1%})"
-        )
-    if data.timings:
-        text += f", found in {sum(data.timings.values()):.1f} s"
-    if data.metrics:
-        figures_of_merit = ", ".join(f"{name} {value:.3f}" for name, value in data.metrics.items())
-        text += f"; against the known classes: {figures_of_merit}"
-    return text + "."
-
-
-def _sizes_text(counts: Ints) -> str:
-    return (
-        f"{int(np.sum(counts > 0))} clusters; the largest is number {int(np.argmax(counts))} with "
-        f"{int(counts.max()):,} rows, the median holds {int(np.median(counts)):,}."
-    )
-
-
-def _eigen_text(data: ReportData, k: int) -> str:
-    values = data.eigenvalues
-    if values is None or len(values) == 0:
-        return ""
-    text = f"The {len(values)} smallest eigenvalues of the Laplacian."
-    if len(values) > k:
-        text += (
-            f" The band marks the gap after the {k} clusters: from {values[k - 1]:.4f} to "
-            f"{values[k]:.4f}, a step of {values[k] - values[k - 1]:.4f}."
-        )
-    return text
-
-
-def _confusion_text(data: ReportData) -> str:
-    if data.confusion is None:
-        return ""
-    classes, clusters = data.confusion.shape
-    return (
-        f"How many rows of each of the {classes} known classes went into each of the {clusters} "
-        "clusters; matched pairs lie on the diagonal, and a stronger cell holds more of its class."
-    )
-
-
-def _confusion_rows(data: ReportData) -> list[tuple[str, list[int]]]:
-    if data.confusion is None or data.confusion.size > TABLE_CELLS:
-        return []
-    rows = ([int(count) for count in row] for row in data.confusion)
-    return list(zip(map(str, data.class_names), rows, strict=True))
-
-
-def _as_json(plots: dict[str, Any]) -> str:
-    """Figures as JSON that cannot end the script element it stands in."""
+def _packed(plots: dict[str, Any]) -> str:
+    """Figures as compressed JSON in base64, which holds nothing that could end its element."""
     from bokeh.embed import json_item
 
     text = json.dumps({name: json_item(plot) for name, plot in plots.items()}, allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    # The names of files may hold bytes that are no text.
+    data = text.encode("utf-8", "replace")
+    return base64.b64encode(gzip.compress(data, _COMPRESSION, mtime=0)).decode("ascii")
 
 
 def _bokeh_scripts() -> list[str]:

@@ -45,6 +45,8 @@ def block_eigenpairs(
     deflated: np.ndarray,
     tol: float,
     rng: np.random.Generator,
+    leading: int | None = None,
+    rest: float = 0.0,
     max_products: int = 20000,
     progress: ProgressCallback = silent,
 ) -> BlockResult:
@@ -67,6 +69,11 @@ def block_eigenpairs(
         below ``tol`` times the gap to the next eigenvalue (Davis & Kahan).
     rng : numpy Generator
         Start block.
+    leading : int or None
+        Pairs that must meet ``tol``, at most k; None: all.
+    rest : float
+        What is asked of the other pairs, and of them only: a residual below ``rest`` times the
+        Ritz value, so that an eigenvalue lies within that share of it.
     max_products : int
         Single-vector products per block column after which the iteration stops regardless.
     progress : callable
@@ -79,6 +86,7 @@ def block_eigenpairs(
     """
     room = n - deflated.shape[1]
     width = min(room, k + max(10, k // 2))
+    leading = k if leading is None else min(leading, k)
     precisions = [name for name in ("float32", "float64") if name in products]
     block = rng.standard_normal((n, width)).astype(precisions[0])
     block = _filter(
@@ -94,15 +102,17 @@ def block_eigenpairs(
             block = _orthonormal(known, block.astype(precision, copy=False))
             values, block, residuals = _rayleigh_ritz(product, block)
             used += 1
-            residual = float(residuals[:k].max())
-            wanted = tol * _gap(values, k)
-            excess = residual / wanted if wanted > 0 else np.inf
+            residual = float(residuals[:leading].max(initial=0.0))
+            # rounding may keep the others from less than this; the leading ones are told below
+            others = np.maximum(rest * values, 10 * floor)
+            excess = _excess(values, residuals[:k], leading, tol, others)
             excess_at_start = excess_at_start or excess
             _report(progress, excess_at_start, excess)
             stalled = stalled + 1 if residual > 0.5 * best else 0
             best = min(best, residual)
             # Nothing more can be had: only rounding is left, or the block is the whole space.
             rounding = residual <= floor or (stalled >= 4 and best <= 10 * floor)
+            rounding = rounding and bool((residuals[leading:k] <= others[leading:k]).all())
             converged = excess <= 1.0 or rounding or width == room
             if converged or used >= max_products:
                 break
@@ -113,11 +123,32 @@ def block_eigenpairs(
     return BlockResult(values[:k], block[:, :k].astype(np.float64), residuals[:k], used, converged)
 
 
+def _excess(
+    values: np.ndarray, residuals: np.ndarray, leading: int, tol: float, others: np.ndarray
+) -> float:
+    """Return by how many times the residuals exceed what is wanted: 1 or less ends the iteration.
+
+    The leading pairs are as good as the subspace that holds them, and any will do that ends
+    between the last of them and the last of all: where there is no gap after the former, a later
+    one helps. Pairs beyond it need a residual below their entry of ``others``.
+    """
+    k = len(residuals)
+    relative = residuals / np.maximum(others[:k], 1e-300)
+    return min(
+        max(
+            float(residuals[:end].max(initial=0.0)) / max(tol * _gap(values, end), 1e-300),
+            float(relative[end:].max(initial=0.0)),
+        )
+        for end in range(leading, k + 1)
+    )
+
+
 def _gap(values: np.ndarray, k: int) -> float:
     """Distance from the k-th eigenvalue to the next, never less than a thousandth of the latter."""
     if len(values) == k:  # the whole space: no other eigenvalue to mix with
         return float(values[-1])
-    return max(float(values[k] - values[k - 1]), 1e-3 * float(values[k]))
+    below = float(values[k - 1]) if k else 0.0
+    return max(float(values[k]) - below, 1e-3 * float(values[k]))
 
 
 def _window(values: np.ndarray, k: int, upper: float) -> tuple[float, float]:

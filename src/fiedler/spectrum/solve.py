@@ -27,6 +27,7 @@ _DENSE_ROWS = 400
 _KERNEL_ROWS = 10_000
 # From here an angle of 0.05 (sine) is asked for: labels do not feel it, and float32 reaches it.
 _LOOSE_ROWS = 5_000
+_LOOSE = Block(tol=0.05, rest=0.02)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def resolve_solver(solver: str | Solver, laplacian: Laplacian, k: int) -> Solver
         if laplacian.n <= max(_DENSE_ROWS, 4 * k):
             return Dense()
         formed = laplacian.matrix is not None or laplacian.n <= _KERNEL_ROWS
-        block = Block() if laplacian.n < _LOOSE_ROWS else Block(tol=0.05)
+        block = Block() if laplacian.n < _LOOSE_ROWS else _LOOSE
         return block if formed or laplacian.kind == "unnormalized" else Nystrom()
     if solver not in _NAMED:
         raise InputError(f"solver must be one of {['auto', *_NAMED]}, got {solver!r}.")
@@ -89,6 +90,7 @@ def smallest_eigenpairs(
     affinity: sp.csr_matrix | np.ndarray | AffinityMatrix,
     k: int,
     *,
+    leading: int | None = None,
     laplacian: LaplacianKind = "sym",
     solver: str | Solver = "auto",
     random_state: int = 0,
@@ -105,6 +107,9 @@ def smallest_eigenpairs(
         Symmetric, not negative.
     k : int
         Pairs wanted, between 1 and n.
+    leading : int or None
+        How many of them, from the first, must be accurate; None: all. ``"auto"`` asks less of the
+        others from 5,000 rows on.
     laplacian : {"sym", "rw", "unnormalized"}
         Which Laplacian.
     solver : {"auto", "dense", "lanczos", "block", "nystrom", "minibatch"} or Solver
@@ -130,7 +135,9 @@ def smallest_eigenpairs(
         affinity = sp.csr_matrix(affinity)
     operator = build_laplacian(affinity, laplacian)
     chosen = resolve_solver(solver, operator, k)
-    request = SolverRequest(affinity, operator, k, random_state, progress)
+    request = SolverRequest(
+        affinity, operator, k, k if leading is None else min(leading, k), random_state, progress
+    )
     values, symmetric = chosen.solve(request)
     residuals = np.linalg.norm(operator.matmat(symmetric) - symmetric * values, axis=0)
     return Eigenpairs(

@@ -29,11 +29,15 @@ _REORDERED_ROWS = 2_000
 
 @dataclass(frozen=True)
 class SolverRequest:
-    """What a solver is asked for: k pairs of ``laplacian`` (built from ``affinity``)."""
+    """What a solver is asked for: k pairs of ``laplacian`` (built from ``affinity``).
+
+    Of the k, the first ``leading`` are those that clusters are read from.
+    """
 
     affinity: sp.csr_matrix | np.ndarray | AffinityMatrix
     laplacian: Laplacian
     k: int
+    leading: int
     seed: int
     progress: ProgressCallback
 
@@ -77,9 +81,15 @@ class Block:
     ----------
     tol : float
         Wanted sine of the largest angle between computed and true subspace.
+    rest : float or None
+        None: ``tol`` holds for the subspace of all pairs. Otherwise for one that holds those that
+        clusters are read from (the first ``n_clusters``); of the others, which only help to merge
+        micro-clusters, the residual must be below ``rest`` times the eigenvalue. Without a gap
+        after the last of them, all pairs take many times as long.
     """
 
     tol: float = 1e-4
+    rest: float | None = None
 
     def solve(self, request: SolverRequest) -> tuple[np.ndarray, np.ndarray]:
         """Solve beyond the null space."""
@@ -96,6 +106,8 @@ class Block:
             deflated=known[order],
             tol=self.tol,
             rng=np.random.default_rng(request.seed),
+            leading=wanted if self.rest is None else max(request.leading - known.shape[1], 0),
+            rest=self.rest or 0.0,
             progress=request.progress,
         )
         if not result.converged:

@@ -6,7 +6,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fiedler import persistence
 from fiedler.exceptions import CollapsedOutputsError, InputError, SmallNetworkWarning
-from fiedler.graph import SearchOptions
+from fiedler.graph import KNN, SearchOptions, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, check_count
 from fiedler.models.network import NetworkClustering
@@ -26,12 +26,12 @@ from fiedler.models.spectralnet.readout import choose_clusters, rotate_by_batche
 from fiedler.models.spectralnet.recipe import SpectralNetRecipe, resolve_recipe, settle
 from fiedler.networks.build import Standardize
 from fiedler.networks.capacity import vc_capacity, vc_needed
-from fiedler.partition import assign_labels
+from fiedler.partition import Partition, assign_labels, rebuilt_partition
 from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.progress import silent
 from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
 from fiedler.training import Checkpoint, RowReader, outputs_of
-from fiedler.training.processes import from_first, is_first, own_device, process_group
+from fiedler.training.processes import from_first, is_first, join_processes, own_device
 from fiedler.training.spectral import Forward
 
 # Fewer rows of a batch than this for each output leave its orthonormality to chance.
@@ -75,8 +75,10 @@ class SpectralNet(NetworkClustering):
     image_shape : tuple of int or None, default=None
         (h, w) or (h, w, channels) of the images that flat rows are. Rows that come as images tell
         it themselves. Images get convolutions and random views.
-    assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="kmeans"
-        From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`.
+    assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="auto"
+        From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`. ``"auto"``: one
+        partition rebuilt from several read-outs where there is a graph of all rows
+        (:func:`fiedler.partition.rebuilt_partition`), else ``"kmeans"``.
     max_clusters : int, default=20
         Most clusters that a rule may choose.
     recall : float, default=0.98
@@ -127,7 +129,7 @@ class SpectralNet(NetworkClustering):
         recipe: Any = "default",
         n_components: int | None = None,
         image_shape: tuple[int, ...] | None = None,
-        assign: str = "kmeans",
+        assign: str = "auto",
         max_clusters: int = 20,
         recall: float = 0.98,
         device: str = "auto",
@@ -147,7 +149,9 @@ class SpectralNet(NetworkClustering):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X: Any, y: Any = None, *, known_labels: Any = None) -> SpectralNet:
+    def fit(
+        self, X: Any, y: Any = None, *, graph: Any = None, known_labels: Any = None
+    ) -> SpectralNet:
         """Train the networks, rotate the outputs to eigenvectors, cluster.
 
         Parameters
@@ -155,6 +159,9 @@ class SpectralNet(NetworkClustering):
         X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
             Rows: numpy, torch, memory map, scipy sparse, image folder.
         y : ignored
+        graph : csr_matrix or ndarray of shape (n, n), NeighborGraph, or None
+            The affinity of the rows, or their neighbours, where they are known already: takes the
+            place of the recipe's.
         known_labels : array-like of shape (n,), int, or None
             Semi-supervised: known labels of some rows, -1 for the others. They enter the affinity:
             rows of one label are tied together, edges between different ones are cut. The clusters
@@ -178,39 +185,53 @@ class SpectralNet(NetworkClustering):
         with self._all_or_nothing():
             rows = check_rows(self, X, reset=True)
             self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
-            recipe = settle(resolve_recipe(self.recipe), self.row_shape_, int(rows.shape[0]))
+            recipe = resolve_recipe(self.recipe)
+            if graph is not None:
+                recipe = replace(recipe, affinity=KNN(), siamese=None, alternate=False)
+            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
             labels = None
             if known_labels is not None:
                 labels = check_known_labels(known_labels, int(rows.shape[0]))
-            self._fit(rows, recipe, most, labels)
+            given = None if graph is None else given_graph(graph, int(rows.shape[0]))
+            self._fit(rows, recipe, most, labels, given)
         return self
 
     def _fit(
-        self, rows: Any, recipe: SpectralNetRecipe, most: int, labels: np.ndarray | None
+        self,
+        rows: Any,
+        recipe: SpectralNetRecipe,
+        most: int,
+        labels: np.ndarray | None,
+        given: sp.csr_matrix | None,
     ) -> None:
         n_outputs = self._n_outputs(most, recipe, int(rows.shape[0]))
         self._device = own_device(torch.device(resolve_device(self.device)))
-        with process_group(self._device):
-            fit = self._start(rows, recipe, n_outputs, labels)
-            first, reader = is_first(), RowReader(rows, fit.device)
-            space, inner = self._train_front(fit, recipe, reader, labels)
-            with self._timed("training"):
-                forward = Forward(
-                    self._network[1] if recipe.codes else self._network,  # type: ignore[index]
-                    inner,
-                    recipe.training.precision,
-                    recipe.orthonormalization,
-                )
-                stages.train_map(fit, recipe, forward, space.source, self.row_shape_)
+        join_processes(self._device)
+        fit = self._start(rows, recipe, n_outputs, labels, given)
+        reader = RowReader(rows, fit.device)
+        space, inner = self._train_front(fit, recipe, reader, labels, given)
+        with self._timed("training"):
+            forward = Forward(
+                self._network[1] if recipe.codes else self._network,  # type: ignore[index]
+                inner,
+                recipe.training.precision,
+                recipe.orthonormalization,
+            )
+            stages.train_map(fit, recipe, forward, space.source, self.row_shape_)
         with self._timed("assignment"):
             self._read_out(reader, recipe, space, most)
         self.history_ = fit.history
-        if fit.checkpoint is not None and first:
+        if fit.checkpoint is not None and is_first():
             fit.checkpoint.remove()
 
     def _start(
-        self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int, labels: np.ndarray | None
+        self,
+        rows: Any,
+        recipe: SpectralNetRecipe,
+        n_outputs: int,
+        labels: np.ndarray | None,
+        given: sp.csr_matrix | None,
     ) -> stages.Fit:
         """Build the network and what the stages share."""
         self.timings_ = {}
@@ -237,6 +258,7 @@ class SpectralNet(NetworkClustering):
                     "pass a number, such as random_state=0."
                 )
             identity = self._identity(rows, recipe, n_outputs, labels)
+            identity["graph"] = None if given is None else [given.nnz, float(given.sum())]
             checkpoint = Checkpoint(self.checkpoint, identity)
         options = SearchOptions(
             recall=self.recall, seed=self._seed, device=str(self._device), progress=progress
@@ -252,6 +274,7 @@ class SpectralNet(NetworkClustering):
         recipe: SpectralNetRecipe,
         reader: RowReader,
         labels: np.ndarray | None,
+        given: sp.csr_matrix | None,
     ) -> tuple[_Space, RowReader]:
         """Standardise, train codes and Siamese network, and find the affinity.
 
@@ -278,7 +301,7 @@ class SpectralNet(NetworkClustering):
         if not recipe.uses_graph:
             return _Space(None, stages.batch_function(recipe.affinity, space, labels)), inner
         with self._timed("graph"):
-            graph = stages.fit_graph(fit, recipe.affinity, space.rows, labels)
+            graph = stages.fit_graph(fit, recipe.affinity, space.rows, labels, given)
         return _Space(graph, None), inner
 
     def _read_out(
@@ -304,15 +327,21 @@ class SpectralNet(NetworkClustering):
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
         self._report_collapse(k)
-        partition = assign_labels(
+        partition = self._assign(k, space.graph)
+        self._keep_partition(partition)
+
+    def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
+        if self.assign == "auto" and graph is not None:
+            device = str(self._device)
+            options = SearchOptions(recall=self.recall, seed=self._seed, device=device)
+            return rebuilt_partition(self.embedding_, k, graph, options=options)
+        return assign_labels(
             self.embedding_,
             k,
             method=cast(Assignment, self.assign),
-            affinity=space.graph,
-            n_vectors=kept,
+            affinity=graph,
             random_state=self._seed,
         )
-        self._keep_partition(partition)
 
     def _rotate(
         self, outputs: np.ndarray, recipe: SpectralNetRecipe, space: _Space

@@ -115,9 +115,17 @@ def _neighbors(fit: Fit, rows: Any, k: int) -> np.ndarray:
     return from_first({"indices": graph.indices})["indices"]
 
 
-def fit_graph(fit: Fit, affinity: Any, rows: Any, labels: np.ndarray | None) -> sp.csr_matrix:
+def fit_graph(
+    fit: Fit,
+    affinity: Any,
+    rows: Any,
+    labels: np.ndarray | None,
+    given: sp.csr_matrix | None,
+) -> sp.csr_matrix:
     """Return the affinity of all rows, known labels worked in, the same in every process."""
-    matrix = sp.csr_matrix(affinity.fit(rows, fit.options).matrix)
+    matrix = given
+    if matrix is None:
+        matrix = sp.csr_matrix(affinity.fit(rows, fit.options).matrix)
     parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
     shared = from_first(parts)
     graph = sp.csr_matrix((shared["data"], shared["indices"], shared["indptr"]), shape=matrix.shape)

@@ -1,0 +1,88 @@
+"""The read-out of one learned embedding: several partitions of it, rebuilt into one (rule R)."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from fiedler.graph import KNN, SearchOptions
+from fiedler.partition.assign import (
+    MICRO_PER_CLUSTER,
+    holds_against,
+    kmeans_partition,
+    merge_microclusters,
+)
+from fiedler.partition.centers import Partition, kmeans, row_normalized
+from fiedler.partition.modularity import modularity
+from fiedler.partition.rebuild import mixed_affinity, rebuild_partition
+
+_NEIGHBORS = 10
+_STARTS = 4
+
+
+def rebuilt_partition(
+    vectors: np.ndarray,
+    k: int,
+    affinity: sp.csr_matrix,
+    *,
+    options: SearchOptions,
+) -> Partition:
+    """Read several partitions out of an embedding and rebuild one from them.
+
+    The candidates are k-means on the first k, k + 2 and all eigenvectors, and micro-clusters merged
+    on the graph and on its mix with the embedding's neighbour graph; the mix judges them
+    (:func:`fiedler.partition.rebuild_partition`). Where the outcome cuts the graph much more than
+    k-means does, as with clusters of very unequal size, k-means on k eigenvectors stands.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, d)
+        Approximate eigenvectors by rising eigenvalue, ``d >= k``.
+    k : int
+        Clusters wanted.
+    affinity : csr_matrix of shape (n, n)
+        Graph of the raw rows.
+    options : SearchOptions
+        Of the embedding's neighbour search; its seed is that of k-means.
+
+    Returns
+    -------
+    Partition
+        Each cluster has several centres, so that new rows can join curved clusters.
+    """
+    rng = np.random.default_rng(options.seed)
+    plain = kmeans_partition(vectors, k, rng=rng)
+    if k == 1 or plain.n_clusters < k:
+        return plain
+    graph = _embedding_graph(vectors, options)
+    mixed = mixed_affinity([affinity, graph])
+    widths = sorted({min(k + 2, vectors.shape[1]), vectors.shape[1]})
+    candidates = [plain.labels]
+    candidates += [kmeans_partition(vectors, k, rng=rng, n_vectors=w).labels for w in widths]
+    candidates += [merge_microclusters(vectors, k, w, rng=rng).labels for w in (affinity, mixed)]
+    rebuilt = [
+        rebuild_partition(candidates, mixed, k, random_state=options.seed + i)
+        for i in range(_STARTS)
+    ]
+    labels = max(rebuilt, key=lambda partition: modularity(mixed, partition))
+    if not holds_against(labels, vectors, affinity, rng):
+        return plain
+    return _with_centers(row_normalized(vectors), labels, rng)
+
+
+def _embedding_graph(vectors: np.ndarray, options: SearchOptions) -> sp.csr_matrix:
+    rows = row_normalized(vectors).astype(np.float32)
+    neighbors = min(_NEIGHBORS, len(rows) - 1)
+    return sp.csr_matrix(KNN(neighbors).fit(rows, options).matrix)
+
+
+def _with_centers(points: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Partition:
+    """Give each cluster the centres of its own micro-clusters."""
+    centers, owners = [], []
+    for cluster in range(int(labels.max()) + 1):
+        own = points[labels == cluster]
+        count = max(1, min(MICRO_PER_CLUSTER, len(own) // 5))
+        found = kmeans(own, count, n_init=1, rng=rng)[1]
+        centers.append(found)
+        owners.append(np.full(len(found), cluster, dtype=np.int64))
+    return Partition(labels, np.concatenate(centers), np.concatenate(owners), "rebuild")
