@@ -6,9 +6,8 @@ whole loss; gradients are summed. The result is that of one process up to roundi
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,19 +18,22 @@ from torch import Tensor, nn
 from fiedler.networks.norm import several_processes
 
 
-@contextmanager
-def process_group(device: torch.device) -> Iterator[None]:
-    """Join the processes that ``torchrun`` started, unless the caller has done so."""
+def join_processes(device: torch.device) -> None:
+    """Join the processes that ``torchrun`` started, unless the caller or an earlier fit has.
+
+    They stay joined until Python ends: a group made anew under the same address may wait for ever,
+    since it finds there what the earlier one has left.
+    """
     started = int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available()
-    if not started or dist.is_initialized():
-        yield
-        return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)  # messages of objects travel by the current GPU
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-    finally:
+    if started and not dist.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # messages of objects travel by the current GPU
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
         dist.destroy_process_group()
 
 

@@ -31,7 +31,7 @@ from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.progress import silent
 from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
 from fiedler.training import Checkpoint, RowReader, outputs_of
-from fiedler.training.processes import from_first, is_first, own_device, process_group
+from fiedler.training.processes import from_first, is_first, join_processes, own_device
 from fiedler.training.spectral import Forward
 
 # Fewer rows of a batch than this for each output leave its orthonormality to chance.
@@ -187,7 +187,7 @@ class SpectralNet(NetworkClustering):
             self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
             recipe = resolve_recipe(self.recipe)
             if graph is not None:
-                recipe = replace(recipe, affinity=KNN())
+                recipe = replace(recipe, affinity=KNN(), siamese=None, alternate=False)
             recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
             labels = None
@@ -207,22 +207,22 @@ class SpectralNet(NetworkClustering):
     ) -> None:
         n_outputs = self._n_outputs(most, recipe, int(rows.shape[0]))
         self._device = own_device(torch.device(resolve_device(self.device)))
-        with process_group(self._device):
-            fit = self._start(rows, recipe, n_outputs, labels, given)
-            first, reader = is_first(), RowReader(rows, fit.device)
-            space, inner = self._train_front(fit, recipe, reader, labels, given)
-            with self._timed("training"):
-                forward = Forward(
-                    self._network[1] if recipe.codes else self._network,  # type: ignore[index]
-                    inner,
-                    recipe.training.precision,
-                    recipe.orthonormalization,
-                )
-                stages.train_map(fit, recipe, forward, space.source, self.row_shape_)
+        join_processes(self._device)
+        fit = self._start(rows, recipe, n_outputs, labels, given)
+        reader = RowReader(rows, fit.device)
+        space, inner = self._train_front(fit, recipe, reader, labels, given)
+        with self._timed("training"):
+            forward = Forward(
+                self._network[1] if recipe.codes else self._network,  # type: ignore[index]
+                inner,
+                recipe.training.precision,
+                recipe.orthonormalization,
+            )
+            stages.train_map(fit, recipe, forward, space.source, self.row_shape_)
         with self._timed("assignment"):
             self._read_out(reader, recipe, space, most)
         self.history_ = fit.history
-        if fit.checkpoint is not None and first:
+        if fit.checkpoint is not None and is_first():
             fit.checkpoint.remove()
 
     def _start(
