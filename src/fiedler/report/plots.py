@@ -6,7 +6,7 @@ Show one with ``bokeh.plotting.show``, after ``bokeh.io.output_notebook()``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -86,9 +86,9 @@ def plot_affinity(model: Any) -> Figure:
     data = _described(model)
     if data.affinity is None:
         raise _absent(model, "affinity_matrix_")
-    plot: Any = _sized(figures.affinity_chart(data.affinity, data.labels), TALL)
+    plot = _sized(figures.affinity_chart(data.affinity, data.labels), TALL)
     plot.width, plot.sizing_mode = TALL, "fixed"
-    return cast("Figure", plot)
+    return plot
 
 
 def plot_confusion(known: Sequence[Any], labels: Sequence[int]) -> Figure:
@@ -148,8 +148,8 @@ def _absent(model: Any, name: str) -> InputError:
     return InputError(f"{type(model).__name__} has no {name}, so there is nothing to draw.")
 
 
-def _sized(plot: Any, height: int) -> Figure:
+def _sized(plot: Any, height: int) -> Any:
     """Figures fill their place on the page of a report; in a notebook they need a height."""
     plot.sizing_mode = "stretch_width"
     plot.height = height
-    return cast("Figure", plot)
+    return plot
