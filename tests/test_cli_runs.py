@@ -269,6 +269,29 @@ def test_agreement_is_that_of_the_best_matching() -> None:
     assert found["counterpart"].tolist() == [1, 0, 2]
 
 
+# Texts
+
+
+def test_texts_without_a_word_are_left_out_and_clusters_are_named(workplace: Path) -> None:
+    words = [["apple", "pear", "plum", "cherry"], ["engine", "wheel", "brake", "gear"]]
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words[i % 2], 4)) for i in range(40)] + ["", "123 456"]
+    lines = "\n".join(json.dumps({"text": text}) for text in texts)
+    (workplace / "texts.jsonl").write_text(lines)
+    done = run("cluster", "texts.jsonl", "-k", 2, "-o", "run", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "warning: 2 of 42 texts hold no known word and are left out: 41, 42." in done.stderr
+    assert len(read_labels(workplace / "run" / "labels.csv")) == 40
+    record = json.loads((workplace / "run" / "run.json").read_text())
+    assert record["input"]["left_out"] == {"41": "no known word", "42": "no known word"}
+    named = [line.partition(": ")[2].split(", ") for line in record["words"]]
+    assert sorted(map(sorted, named)) == sorted(map(sorted, words))
+    assert f"Cluster 0: {', '.join(named[0])}" in done.stdout
+    assert run("report", "run", cwd=workplace).returncode == 0
+    new = run("predict", "run/model.fiedler", "texts.jsonl", cwd=workplace)
+    assert len(new.stdout.splitlines()) == 43
+
+
 # Benchmark, completion, exports that cannot be
 
 

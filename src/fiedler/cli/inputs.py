@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -176,7 +177,8 @@ def open_input(
     if labels is not None:
         names, codes = np.unique(labels, return_inverse=True)
         known = KnownClasses(codes, [str(value) for value in names])
-    return Input(name, source, known)
+    opened = Input(name, source, known)
+    return opened if recipe is not None else without_empty_texts(opened)
 
 
 def _open_dataset(
@@ -208,7 +210,41 @@ def _open_dataset(
         )
     prefix = "" if opening.encoder is None else f"Rows of {opening.encoder.name} from "
     source = replace(source, texts=dataset.texts, description=f"{prefix}{dataset.description}")
-    return Input(name, source, KnownClasses(dataset.y, list(dataset.target_names)))
+    opened = Input(name, source, KnownClasses(dataset.y, list(dataset.target_names)))
+    return opened if recipe is not None else without_empty_texts(opened)
+
+
+def without_empty_texts(opened: Input) -> Input:
+    """Leave texts without any known word out, with a warning that says how many and which.
+
+    Their rows are all zero, as near to every text as to any other, so that they would link all.
+    """
+    source, known = opened.source, opened.known
+    if source.texts is None or not hasattr(source.rows, "getnnz"):
+        return opened
+    filled = source.rows.getnnz(axis=1) > 0
+    if filled.all():
+        return opened
+    if not filled.any():
+        raise InputError(f"no text of {opened.name} holds a known word, so there is no row to use.")
+    empty = [source.ids[i] for i in np.flatnonzero(~filled).tolist()]
+    shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+    warnings.warn(
+        f"{len(empty):,} of {len(filled):,} texts hold no known word and are left out: {shown}.",
+        UserWarning,
+        stacklevel=3,
+    )
+    kept = np.flatnonzero(filled).tolist()
+    source = replace(
+        source,
+        rows=source.rows[filled],
+        ids=[source.ids[i] for i in kept],
+        texts=[source.texts[i] for i in kept],
+        failures={**source.failures, **{str(row): "no known word" for row in empty}},
+    )
+    if known is not None:
+        known = replace(known, codes=known.codes[filled])
+    return replace(opened, source=source, known=known)
 
 
 def _encoder(opening: Opening) -> Any:

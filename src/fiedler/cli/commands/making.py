@@ -71,9 +71,7 @@ def cluster(
         from fiedler.cli.cluster import cluster as work
 
         request = Request(source, chosen, opening)
-        work(
-            request, output, terminal, overwrite=overwrite, force=force, resume=resume
-        )  # fmt: skip
+        work(request, output, terminal, overwrite=overwrite, force=force, resume=resume)
 
 
 def _log_beside(output: Path) -> Path | None:
