@@ -10,7 +10,19 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from fiedler.data import ImageFolder, load_dataset, open_rows
     from fiedler.graph import KNN, Epsilon, Gaussian, NeighborGraph, nearest_neighbors
-    from fiedler.models import SpectralClustering, SpectralEmbedding
+    from fiedler.models import SANet, SpectralClustering, SpectralEmbedding
+    from fiedler.models.sanet import (
+        Binarization,
+        BlockHistogram,
+        Coding,
+        LocalContrast,
+        Normalization,
+        Orientation,
+        Pooling,
+        Procedure,
+        SpectralLayer,
+        VotingLayer,
+    )
     from fiedler.partition import rebuild_partition
     from fiedler.persistence import load
 
@@ -24,20 +36,42 @@ _HOMES = {
     "KNN": "graph",
     "NeighborGraph": "graph",
     "nearest_neighbors": "graph",
+    "SANet": "models",
     "SpectralClustering": "models",
     "SpectralEmbedding": "models",
+    "Binarization": "models.sanet",
+    "BlockHistogram": "models.sanet",
+    "Coding": "models.sanet",
+    "LocalContrast": "models.sanet",
+    "Normalization": "models.sanet",
+    "Orientation": "models.sanet",
+    "Pooling": "models.sanet",
+    "Procedure": "models.sanet",
+    "SpectralLayer": "models.sanet",
+    "VotingLayer": "models.sanet",
     "rebuild_partition": "partition",
     "load": "persistence",
 }
 
 __all__ = [
     "KNN",
+    "Binarization",
+    "BlockHistogram",
+    "Coding",
     "Epsilon",
     "Gaussian",
     "ImageFolder",
+    "LocalContrast",
     "NeighborGraph",
+    "Normalization",
+    "Orientation",
+    "Pooling",
+    "Procedure",
+    "SANet",
     "SpectralClustering",
     "SpectralEmbedding",
+    "SpectralLayer",
+    "VotingLayer",
     "__version__",
     "load",
     "load_dataset",

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fiedler.models.clustering import SpectralClustering
     from fiedler.models.embedding import SpectralEmbedding
+    from fiedler.models.sanet import SANet
 
-__all__ = ["SpectralClustering", "SpectralEmbedding"]
+__all__ = ["SANet", "SpectralClustering", "SpectralEmbedding"]
 
-_HOMES = {"SpectralClustering": "clustering", "SpectralEmbedding": "embedding"}
+_HOMES = {
+    "SANet": "sanet",
+    "SpectralClustering": "clustering",
+    "SpectralEmbedding": "embedding",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,15 +16,25 @@ MAX_DEPTH = 32
 
 # Found by name at run time, so that files of other models can be read without these modules.
 PARAMETER_CLASSES = {
+    "Binarization": "fiedler.models.sanet:Binarization",
     "Block": "fiedler.spectrum:Block",
+    "BlockHistogram": "fiedler.models.sanet:BlockHistogram",
+    "Coding": "fiedler.models.sanet:Coding",
     "Dense": "fiedler.spectrum:Dense",
     "Epsilon": "fiedler.graph:Epsilon",
     "Gaussian": "fiedler.graph:Gaussian",
     "KNN": "fiedler.graph:KNN",
     "Lanczos": "fiedler.spectrum:Lanczos",
+    "LocalContrast": "fiedler.models.sanet:LocalContrast",
     "MiniBatch": "fiedler.spectrum:MiniBatch",
+    "Normalization": "fiedler.models.sanet:Normalization",
     "Nystrom": "fiedler.spectrum:Nystrom",
+    "Orientation": "fiedler.models.sanet:Orientation",
+    "Pooling": "fiedler.models.sanet:Pooling",
     "Precomputed": "fiedler.graph:Precomputed",
+    "Procedure": "fiedler.models.sanet:Procedure",
+    "SpectralLayer": "fiedler.models.sanet:SpectralLayer",
+    "VotingLayer": "fiedler.models.sanet:VotingLayer",
 }
 _TAG = "__fiedler__"
 

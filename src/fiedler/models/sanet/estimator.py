@@ -1,0 +1,460 @@
+"""``SANet``: images to clusters by layers of spectral analysis, without gradients."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from fiedler import persistence
+from fiedler.exceptions import InputError
+from fiedler.graph import SearchOptions
+from fiedler.models.base import check_count
+from fiedler.models.rows import (
+    check_rows,
+    count_distinct,
+    require_distinct,
+    resolve_device,
+    seed_from,
+)
+from fiedler.models.sanet.network import (
+    Checkpoints,
+    FittedLayer,
+    apply_network,
+    fit_network,
+    network_arrays,
+    restore_network,
+)
+from fiedler.models.sanet.presets import Recipe, recipe_for
+from fiedler.models.sanet.readout import Readout, apply_readout, read_kmeans, read_rebuilt
+from fiedler.models.sanet.sources import (
+    MapSource,
+    image_source,
+    largest_absolute,
+    row_digests,
+)
+from fiedler.progress import silent
+
+
+class SANet(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    ClusterMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
+    """SA-Net: spectral analysis of patches as the layers of a deep network, no gradients.
+
+    Wang & Jiang (2020), "Spectral Analysis Network for Deep Representation Learning and Image
+    Clustering". The presets ``"default"``, ``"faces"`` and ``"natural"`` differ from the paper
+    where its text does not give its figures (``benchmarks/EXPERIMENTS.md``); those named
+    ``"...-paper"`` are the text.
+
+    Parameters
+    ----------
+    n_clusters : int or "auto", default="auto"
+        Clusters wanted; ``"auto"``: by modularity, up to ``max_clusters``.
+    layers : str or sequence of layers, default="default"
+        ``"default"`` (digits, objects), ``"faces"``, ``"natural"`` (colour photographs), the
+        paper's ``"digits-paper"``, ``"faces-paper"``, ``"natural-paper-2"``, ``"-3"``, ``"-5"``,
+        ``"fashion-paper"``, or a list such as ``[SpectralLayer(11, 5), Pooling(3)]``.
+    assign : {"auto", "kmeans", "rebuild"}, default="auto"
+        ``"kmeans"`` on the last layer's maps, as in the paper. ``"rebuild"``: one partition from
+        many candidates, judged without labels (:func:`fiedler.rebuild_partition`). ``"auto"``:
+        what the preset says; ``"rebuild"`` for given layers.
+    image_shape : tuple of int or None, default=None
+        Height, width and, for colour, channels of an image; one may be -1, as for numpy's reshape.
+        None takes the shape of the rows of X; plain vectors are then one patch each. Rows of
+        pixels need it, as in ``image_shape=(28, 28)``.
+    max_clusters : int, default=20
+        Most clusters that ``"auto"`` may choose.
+    recall : float, default=0.98
+        Share of true neighbours that searches must find.
+    device : {"auto", "cpu", "cuda", "mps"}, default="auto"
+        Where neighbours and kernels are computed.
+    checkpoint : path-like or None, default=None
+        Folder in which finished layers are kept; a fit that was stopped and is started again with
+        the same data and parameters goes on from there to the same result.
+    random_state : int, RandomState or None, default=None
+        Seed; an int makes results reproducible.
+    progress : callable or None, default=None
+        Called as ``progress(stage, done, total)``.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n,), int64
+        Cluster of each fitted image.
+    n_clusters_ : int
+    confidence_ : ndarray of shape (n,)
+        0 to 1: the share of like-labelled neighbours, or the margin between centres.
+    embedding_ : ndarray of shape (n, e)
+        The last layer's maps (``"kmeans"``), or eigenvectors of the graph of the images
+        (``"rebuild"``); each column's entry of largest absolute value is positive.
+    eigenvalues_ : ndarray
+        Of the graph of the images, or of the last spectral layer, ascending.
+    layers_ : tuple of layer objects
+        The layers that a preset's name stood for.
+    image_shape_ : tuple of int
+        Height, width, channels.
+    assignment_ : str
+        ``"kmeans"`` or ``"rebuild"``.
+    n_features_in_ : int
+        Numbers in an image.
+    timings_ : dict of str to float
+        Seconds spent in each stage.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fiedler import SANet
+    >>> images = load_digits().images
+    >>> model = SANet(n_clusters=10, random_state=0).fit(images[:1000])
+    >>> model.predict(images[1000:1001]).shape
+    (1,)
+    """
+
+    def __init__(
+        self,
+        n_clusters: Any = "auto",
+        *,
+        layers: Any = "default",
+        assign: str = "auto",
+        image_shape: tuple[int, ...] | None = None,
+        max_clusters: int = 20,
+        recall: float = 0.98,
+        device: str = "auto",
+        checkpoint: Any = None,
+        random_state: Any = None,
+        progress: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.layers = layers
+        self.assign = assign
+        self.image_shape = image_shape
+        self.max_clusters = max_clusters
+        self.recall = recall
+        self.device = device
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.progress = progress
+
+    def __sklearn_tags__(self) -> Any:
+        """Declare sparse input."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> SANet:
+        """Fit the layers one after the other, then cluster their output.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, d), or ImageFolder
+            Images, or rows of pixels with ``image_shape``, or plain vectors. Read block by block.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If the images or a parameter are unusable, or a patch does not fit into its map.
+        """
+        with self._all_or_nothing():
+            given = tuple(getattr(X, "shape", ()))
+            rows = check_rows(self, X, reset=True)
+            self.image_shape_ = self._resolve_shape(given)
+            recipe = recipe_for(self.layers, self.assign, self.image_shape_)
+            self.layers_ = recipe.layers
+            k, most = self._cluster_counts(rows)
+            self._seed = seed_from(self.random_state)
+            self._options = SearchOptions(
+                recall=self.recall, seed=self._seed, device=resolve_device(self.device)
+            )
+            self.timings_: dict[str, float] = {}
+            self._index: Any = None
+            self._fit(rows, recipe, k, most)
+        return self
+
+    def _fit(self, rows: Any, recipe: Recipe, k: int | None, most: int) -> None:
+        progress = self.progress or silent
+        with self._timed("reading"):
+            self._scale = largest_absolute(rows)
+            images = image_source(rows, self.image_shape_, self._scale)
+            self._digests = _digest_all(rows)
+        checkpoints = Checkpoints(self.checkpoint, self._fingerprint(most))
+        with self._timed("layers"):
+            self._most = most
+            self._stack, output = fit_network(
+                images, recipe.layers, most, self._options, checkpoints, progress
+            )
+        features = output.rows.reshape(len(output), -1)
+        with self._timed("clusters"):
+            if recipe.assign == "kmeans" and k is not None:
+                readout = read_kmeans(features, k, self._seed)
+            elif recipe.assign == "kmeans":
+                chosen = read_rebuilt(features, rows, None, most, self._options, silent)
+                readout = read_kmeans(features, chosen.n_clusters, self._seed)
+            else:
+                readout = read_rebuilt(features, rows, k, most, self._options, progress)
+        self._keep_readout(readout)
+
+    def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
+        """Fit and return ``labels_``, shape (n,)."""
+        return self.fit(X).labels_
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """Fit and return ``embedding_``, shape (n, e)."""
+        return self.fit(X).embedding_
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Give new images their embedding, layer by layer; nothing is refitted.
+
+        A fitted image gets what it got; an image's result does not depend on the others.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any of the forms that :meth:`fit` takes.
+
+        Returns
+        -------
+        ndarray of shape (m, e), float64
+        """
+        return self._apply(X)[0]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Give new images the cluster of their neighbours, or of the nearest centre, (m,) int64."""
+        return self._apply(X)[1]
+
+    def predict_with_confidence(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels as :meth:`predict` does, and how sure they are, each of shape (m,)."""
+        return self._apply(X)[1:]
+
+    def layer_maps(self, X: Any, layer: int) -> np.ndarray:
+        """Return the maps of images after a layer, (m, h, w, c), float32.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for :meth:`transform`. All maps are held in memory.
+        layer : int
+            Number of the layer, from 1.
+        """
+        check_is_fitted(self)
+        last = check_count("layer", layer, 1, len(self._stack), ", the number of layers")
+        source = self._source(check_rows(self, X, reset=False))
+        return np.concatenate(
+            [apply_network(self._stack[:last], maps) for _, maps in source.blocks()]
+        )
+
+    def _apply(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        check_is_fitted(self)
+        rows = check_rows(self, X, reset=False)
+        known = self._known(rows)
+        m = len(known)
+        embedding = np.empty((m, self.embedding_.shape[1]))
+        labels, confidence = np.empty(m, dtype=np.int64), np.empty(m)
+        fitted = known >= 0
+        embedding[fitted] = self.embedding_[known[fitted]]
+        labels[fitted] = self.labels_[known[fitted]]
+        confidence[fitted] = self.confidence_[known[fitted]]
+        new = np.flatnonzero(~fitted)
+        if len(new) and self._index is None:
+            self._index = self._readout.index(self._options)
+        source = self._source(rows)
+        size = source.block_size()
+        for start in range(0, len(new), size):
+            part = new[start : start + size]
+            maps = apply_network(self._stack, source.read(part))
+            features = maps.reshape(len(part), -1)
+            embedding[part], labels[part], confidence[part] = apply_readout(
+                self._readout, self._index, features
+            )
+        return embedding, labels, confidence
+
+    def _source(self, rows: Any) -> MapSource:
+        """Return rows as images, in blocks small enough for all layers."""
+        source = image_source(rows, self.image_shape_, self._scale)
+        needs = [step.fitted.bytes_per_image for step in self._stack if step.fitted is not None]
+        needs += [4 * int(np.prod(step.out_shape)) for step in self._stack]
+        return MapSource(source.rows, source.shape, source.steps, max(needs))
+
+    def _known(self, rows: Any) -> np.ndarray:
+        """Return which fitted image each row is, the first of equal ones, or -1."""
+        order = {(a, b): i for i, (a, b) in reversed(list(enumerate(self._digests.tolist())))}
+        return np.array([order.get((a, b), -1) for a, b in _digest_all(rows).tolist()])
+
+    def _cluster_counts(self, rows: Any) -> tuple[int | None, int]:
+        """Return the clusters wanted, None where they are to be chosen, and the most of them."""
+        n = int(rows.shape[0])
+        if isinstance(self.n_clusters, str):
+            if self.n_clusters != "auto":
+                raise InputError(
+                    f"n_clusters must be an integer or 'auto', got {self.n_clusters!r}."
+                )
+            most = min(check_count("max_clusters", self.max_clusters, 1, 10**6), n)
+            require_distinct(rows, 2, "a clustering")
+            return None, count_distinct(rows, most)
+        k = check_count("n_clusters", self.n_clusters, 1, n, ", the number of rows")
+        if k > 1:
+            require_distinct(rows, k, f"n_clusters={k}")
+        return k, k
+
+    def _resolve_shape(self, given: tuple[int, ...]) -> tuple[int, int, int]:
+        """Return height, width and channels of the images."""
+        wanted = self.image_shape
+        if wanted is None:
+            wanted = given[1:] if len(given) in (3, 4) else (1, 1, -1)
+        try:
+            shape = np.empty((1, self.n_features_in_), dtype=bool).reshape(1, *wanted).shape[1:]
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"image_shape={wanted!r} does not fit rows of {self.n_features_in_} numbers; give "
+                "height, width and, for colour, channels."
+            ) from error
+        if len(shape) not in (2, 3):
+            raise InputError(
+                f"an image has height, width and, for colour, channels; got image_shape={wanted!r}."
+            )
+        return (shape[0], shape[1], shape[2] if len(shape) == 3 else 1)
+
+    def _fingerprint(self, most: int) -> str:
+        """Return what says that a checkpoint is of this very fit."""
+        about = repr((self.layers_, self.image_shape_, most, self._seed, self.recall))
+        return blake2b(about.encode() + self._digests.tobytes(), digest_size=16).hexdigest()
+
+    def _keep_readout(self, readout: Readout) -> None:
+        self._readout = readout
+        self.labels_ = readout.labels
+        self.n_clusters_ = readout.n_clusters
+        self.confidence_ = readout.confidence
+        self.embedding_ = readout.embedding
+        self.assignment_ = readout.method
+        channels = [step.fitted.channels for step in self._stack if step.fitted is not None]
+        values = readout.eigenvalues
+        if not values.size:
+            values = np.sort(channels[-1].values) if channels else np.zeros(1)
+        self.eigenvalues_ = values
+        self.eigen_residuals_ = readout.residuals
+        self.n_connected_components_ = max(1, len(readout.component_sizes))
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.embedding_.shape[1])
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.timings_[stage] = time.perf_counter() - start
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Leave the estimator as it was where a fit fails or is interrupted."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the fitted estimator to one file of tensors and JSON.
+
+        Parameters
+        ----------
+        path : path-like
+            The file to write.
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        InputError
+            If a parameter cannot be kept in a file (a function).
+        OutputError
+            If the file exists or cannot be written; nothing is left behind.
+        """
+        check_is_fitted(self)
+        persistence.save(self, path, overwrite=overwrite)
+
+    def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return parameters (JSON) and arrays that restore the fitted estimator."""
+        left_out = {"progress": None, "checkpoint": None}
+        params = {**self.get_params(deep=False), **left_out}
+        if not isinstance(self.random_state, (int, np.integer, type(None))):
+            params["random_state"] = self._seed
+        names = getattr(self, "feature_names_in_", None)
+        kept = {
+            "params": persistence.encode_params(params),
+            "layers": persistence.encode_params({"layers": list(self.layers_)}),
+            "image_shape": list(self.image_shape_),
+            "scale": self._scale,
+            "seed": self._seed,
+            "most": self._most,
+            "assignment": self.assignment_,
+            "n_features_in": int(self.n_features_in_),
+            "feature_names_in": None if names is None else [str(name) for name in names],
+            "timings": self.timings_,
+        }
+        arrays = network_arrays(self._stack) | {"digests": self._digests}
+        arrays |= {f"readout.{name}": a for name, a in self._readout.to_arrays().items()}
+        return kept, arrays
+
+    @classmethod
+    def _from_state(cls, kept: dict[str, Any], arrays: dict[str, np.ndarray]) -> SANet:
+        """Restore what :meth:`_to_state` gave."""
+        model = cls(**persistence.decode_params(kept["params"]))
+        model.n_features_in_ = kept["n_features_in"]
+        if kept["feature_names_in"] is not None:
+            model.feature_names_in_ = np.array(kept["feature_names_in"], dtype=object)
+        model.layers_ = tuple(persistence.decode_params(kept["layers"])["layers"])
+        height, width, channels = (int(side) for side in kept["image_shape"])
+        model.image_shape_ = (height, width, channels)
+        model._scale, model._most = float(kept["scale"]), int(kept["most"])
+        model._seed, model.timings_ = int(kept["seed"]), kept["timings"]
+        model._options = SearchOptions(
+            recall=model.recall, seed=model._seed, device=resolve_device(model.device)
+        )
+        model._stack = restore_network(
+            model.layers_, model.image_shape_, model._most, arrays, model._options
+        )
+        model._digests, model._index = arrays["digests"], None
+        read = {
+            name.removeprefix("readout."): array
+            for name, array in arrays.items()
+            if name.startswith("readout.")
+        }
+        model._keep_readout(Readout(kept["assignment"], **read))
+        return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the search index, which is rebuilt when it is needed (for pickle, joblib)."""
+        state = dict(super().__getstate__())
+        if "_index" in state:
+            state["_index"] = None
+        return state
+
+
+def _digest_all(rows: Any) -> np.ndarray:
+    """Return 128 bits for each row, (n, 2), read block by block."""
+    plain = image_source(rows, (1, 1, int(np.prod(rows.shape[1:]))), 1.0)
+    return np.concatenate([row_digests(block) for _, block in plain.blocks()])
+
+
+__all__ = ["FittedLayer", "SANet"]
