@@ -32,7 +32,19 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
 import fiedler
-from fiedler import KNN, Epsilon, ImageFolder, SpectralClustering, SpectralEmbedding
+from fiedler import (
+    KNN,
+    Epsilon,
+    Gaussian,
+    ImageFolder,
+    Normalization,
+    Pooling,
+    Procedure,
+    SANet,
+    SpectralClustering,
+    SpectralEmbedding,
+    SpectralLayer,
+)
 from fiedler.exceptions import InputError, OutputError
 
 ESTIMATORS: list[Callable[..., Any]] = [
@@ -41,6 +53,20 @@ ESTIMATORS: list[Callable[..., Any]] = [
     partial(SpectralEmbedding, n_components=3, affinity="gaussian", laplacian="rw"),
     partial(SpectralEmbedding, n_components=3, affinity=Epsilon(1.2), solver="lanczos"),
     partial(SpectralClustering, 3, affinity=KNN(8, weights="self-tuning"), assign="merge"),
+    # rows as vectors, and as pictures of one line; by themselves arrays of pictures are taken so
+    partial(SANet, image_shape=(1, 1, -1)),
+    partial(
+        SANet,
+        3,
+        layers=[
+            SpectralLayer((1, 4), procedures=[Procedure(4), Procedure(3, Gaussian())]),
+            Pooling((1, 2), 1, "average"),
+            Normalization(),
+            SpectralLayer(None, procedures=[Procedure(5)], landmarks=50, n_pca=6),
+        ],
+        assign="kmeans",
+        image_shape=(1, -1),
+    ),
 ]
 
 

@@ -61,6 +61,15 @@ def _clusters(text: str) -> str:
     raise typer.BadParameter(f"{text!r} is neither 'auto' nor a number of at least 1.")
 
 
+def _refuse_foreign_options(method: Method, graph: dict[str, bool], layers: str | None) -> None:
+    """Refuse options that the method does not have, rather than ignore them."""
+    if method is Method.SANET and any(graph.values()):
+        given = ", ".join(name for name, is_given in graph.items() if is_given)
+        raise typer.BadParameter(f"{given} belongs to --method spectral; sanet has --layers.")
+    if method is not Method.SANET and layers is not None:
+        raise typer.BadParameter("--layers belongs to --method sanet.")
+
+
 def _size(text: str | None) -> str | None:
     if text is None:
         return None
@@ -107,6 +116,10 @@ def cluster(
         int | None, typer.Option(min=1, help="Number of eigenvectors.  [default: as clusters]")
     ] = None,
     assign: Annotated[str, typer.Option(help="How eigenvectors become clusters.")] = "auto",
+    layers: Annotated[
+        str | None,
+        typer.Option(help="Layers (method sanet): default, faces, natural, digits-paper, ..."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all that is random.")] = 0,
     size: Annotated[
         str | None,
@@ -143,6 +156,17 @@ def cluster(
     """
     if neighbors is not None and affinity is not AffinityName.KNN:
         raise typer.BadParameter("--neighbors belongs to --affinity knn.")
+    _refuse_foreign_options(
+        method,
+        {
+            "--affinity": affinity is not AffinityName.KNN,
+            "--neighbors": neighbors is not None,
+            "--laplacian": laplacian is not LaplacianName.SYM,
+            "--solver": solver != "auto",
+            "--components": components is not None,
+        },
+        layers,
+    )
     if column is not None and columns is not None:
         raise typer.BadParameter("--column names texts and --columns numbers; give one of them.")
     terminal = Terminal(quiet=quiet, json=json)
@@ -169,6 +193,7 @@ def cluster(
             solver=solver,
             components=components,
             assign=assign,
+            layers=layers or "default",
             seed=seed,
         )
         work(source, output, settings, opening, terminal, overwrite=overwrite, force=force)

@@ -155,6 +155,7 @@ def _write_report(
 ) -> None:
     from fiedler.report import ReportData, write_report
 
+    galleries, agreement = _network_material(model, opened)
     source, known = opened.source, opened.known
     confusion = judgement.confusion if judgement else None
     data = ReportData(
@@ -176,8 +177,20 @@ def _write_report(
         timings=seconds,
         parameters={"input": source.description, **plain_parameters(model)},
         notes=notes,
+        galleries=galleries,
+        agreement=agreement,
     )
     write_report(path, data)
+
+
+def _network_material(model: Any, opened: Input) -> tuple[list[Any], list[tuple[str, float]]]:
+    """Pictures and figures of a network's layers; nothing for other methods, or no pictures."""
+    if not hasattr(model, "layer_maps") or opened.source.kind != "images":
+        return [], []
+    from fiedler.report.network import network_galleries, procedure_agreement
+
+    rows = opened.source.rows
+    return network_galleries(model, rows), procedure_agreement(model, rows)
 
 
 def _shown_metrics(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -23,6 +23,7 @@ class Method(str, Enum):
     """Estimators by the name that the command line gives them."""
 
     SPECTRAL = "spectral"
+    SANET = "sanet"
 
 
 class AffinityName(str, Enum):
@@ -68,6 +69,8 @@ class Settings:
         Neighbours of each row in the graph.
     components : int, optional
         Number of eigenvectors.
+    layers : str
+        Preset of a network (``sanet``).
     seed : int
     """
 
@@ -79,13 +82,22 @@ class Settings:
     solver: str = "auto"
     components: int | None = None
     assign: str = "auto"
+    layers: str = "default"
     seed: int = 0
 
 
 def build(settings: Settings, progress: ProgressCallback) -> Any:
     """Make the estimator, unfitted."""
-    from fiedler import KNN, SpectralClustering
+    from fiedler import KNN, SANet, SpectralClustering
 
+    if settings.method is Method.SANET:
+        return SANet(
+            n_clusters="auto" if settings.clusters is None else settings.clusters,
+            layers=settings.layers,
+            assign=settings.assign,
+            random_state=settings.seed,
+            progress=progress,
+        )
     affinity: Any = settings.affinity.value
     if settings.neighbors is not None:
         affinity = KNN(n_neighbors=settings.neighbors)

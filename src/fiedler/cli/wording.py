@@ -9,7 +9,7 @@ _OPTIONS = (
     (r"skip_unreadable=True", "--skip-unreadable"),
     (r"overwrite=True", "--overwrite"),
     (r"(?:image_)?size=\(height, width\)", "--size HEIGHTxWIDTH"),
-    (r"(solver|laplacian|affinity|assign)='([\w-]+)'", r"--\1 \2"),
+    (r"(solver|laplacian|affinity|assign|layers)='([\w-]+)'", r"--\1 \2"),
     (r"n_(clusters|neighbors|components)=(\w+)", r"--\1 \2"),
     (r"\bcolumn='([^']*)'", r"--column '\1'"),
     (r"\bcolumn=(?=[\s,.;)]|$)", "--column"),

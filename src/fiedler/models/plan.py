@@ -40,26 +40,33 @@ _BASE_BYTES = 600e6
 _PRODUCTS_PER_SECOND_CORE = 1.0e11
 _EDGE_COLUMNS_PER_SECOND_CORE = 1.5e8
 _NEIGHBORS = 7
+# The same for SANet's default preset, fitted to benchmarks/sanet_cost.py, one core.
+_SANET_BASE_BYTES = 1.2e9
+_SANET_BASE_SECONDS = 8.0
+_SANET_SECONDS_PER_PATCH = 3.0e-5
+_SANET_SECONDS_PER_IMAGE = 4.0e-3
 
 
 def estimate_cost(
     n_rows: int, n_features: int, n_clusters: int = 10, *, method: str = "spectral"
 ) -> CostEstimate:
-    """Estimate memory and time of ``SpectralClustering(n_clusters)`` with default options.
+    """Estimate memory and time of an estimator with default options.
 
     Parameters
     ----------
     n_rows, n_features, n_clusters : int
         Size of the job; for ``n_clusters="auto"`` pass its ``max_clusters``, 20.
-    method : {"spectral"}
-        The estimator.
+    method : {"spectral", "sanet"}
+        ``SpectralClustering``, or ``SANet`` on images of so many numbers.
 
     Returns
     -------
     CostEstimate
     """
+    if method == "sanet":
+        return _sanet_cost(n_rows, n_features, n_clusters)
     if method != "spectral":
-        raise ValueError(f"method must be 'spectral', got {method!r}.")
+        raise ValueError(f"method must be 'spectral' or 'sanet', got {method!r}.")
     cores = os.cpu_count() or 1
     n, d = float(n_rows), float(n_features)
     vectors = min(3.0 * n_clusters, n_clusters + 100.0, n) + 1.0
@@ -79,6 +86,22 @@ def estimate_cost(
         peak_bytes=int(_BASE_BYTES + max(search_bytes, eigen_bytes)),
         available_bytes=available_memory(),
         detail={"graph": search, "eigenvectors": eigen, "assignment": labels},
+    )
+
+
+def _sanet_cost(n_rows: int, n_features: int, n_clusters: int) -> CostEstimate:
+    """Estimate the default preset: dense patches, some 36 pooled places, 9 windows an image."""
+    n = float(n_rows)
+    patches = n * n_features / 4.0
+    kept = 36.0 * 128.0 * 4.0 + 9.0 * (128.0 + 6.0 * n_clusters) * 4.0 * 2.0
+    first = _SANET_BASE_SECONDS + patches * _SANET_SECONDS_PER_PATCH
+    second = n * _SANET_SECONDS_PER_IMAGE * max(1.0, n / 10_000) ** 0.2
+    whole = estimate_cost(n_rows, n_features, n_clusters)
+    return CostEstimate(
+        seconds=first + second + 2.0 * whole.seconds,
+        peak_bytes=int(_SANET_BASE_BYTES + n * (kept + n_features * 5.0) + n * 128.0 * 8.0),
+        available_bytes=available_memory(),
+        detail={"layers": first + second, "clusters": 2.0 * whole.seconds},
     )
 
 

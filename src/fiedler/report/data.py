@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiedler.exceptions import InputError
+from fiedler.report.network import Gallery
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class ReportData:
         What the run was asked for.
     notes : sequence of str
         Warnings worth reading.
+    galleries : sequence of Gallery
+        Pictures of what a network has learned.
+    agreement : sequence of (str, float)
+        Procedures by name, and how well each alone agrees with the result.
     """
 
     title: str
@@ -67,6 +72,8 @@ class ReportData:
     timings: Mapping[str, float] = field(default_factory=dict)
     parameters: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    galleries: Sequence[Gallery] = ()
+    agreement: Sequence[tuple[str, float]] = ()
 
     def __post_init__(self) -> None:
         """Check that everything speaks of the same rows.

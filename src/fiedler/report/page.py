@@ -121,6 +121,8 @@ def render(data: ReportData) -> str:
         confusion_text=_confusion_text(data),
         confusion_rows=_confusion_rows(data),
         cluster_names=data.cluster_names,
+        galleries=_galleries(data),
+        agreement=data.agreement,
         timings=data.timings,
         total_time=sum(data.timings.values()),
         parameters=data.parameters,
@@ -211,6 +213,29 @@ def _example(data: ReportData, row: int, side: int) -> dict[str, Any]:
         "text": None if data.texts is None else _snippet(data.texts[row], SNIPPET),
         "picture": picture,
     }
+
+
+def _galleries(data: ReportData) -> list[dict[str, Any]]:
+    """Pictures of each gallery, small enough that all of them fit into the page."""
+    side = example_side(sum(len(gallery.pictures) for gallery in data.galleries))
+    return [
+        {
+            "title": gallery.title,
+            "text": gallery.text,
+            "pictures": [png_uri(thumbnail(_stretched(p), side)) for p in gallery.pictures],
+        }
+        for gallery in data.galleries
+    ]
+
+
+def _stretched(picture: NDArray[Any]) -> NDArray[np.float64]:
+    """Numbers from their smallest to their largest value as 0 to 1; other channels left out."""
+    values = np.asarray(picture, dtype=np.float64)
+    if values.ndim == 3 and values.shape[2] not in (1, 3):
+        values = values[:, :, 0]
+    low, high = float(values.min()), float(values.max())
+    scaled: NDArray[np.float64] = (values - low) / max(high - low, 1e-12)
+    return scaled
 
 
 def _snippet(text: str, limit: int) -> str:

@@ -174,7 +174,7 @@ class SANet(
             If the images or a parameter are unusable, or a patch does not fit into its map.
         """
         with self._all_or_nothing():
-            given = tuple(getattr(X, "shape", ()))
+            given = np.shape(X) if isinstance(X, (list, tuple)) else tuple(getattr(X, "shape", ()))
             rows = check_rows(self, X, reset=True)
             self.image_shape_ = self._resolve_shape(given)
             recipe = recipe_for(self.layers, self.assign, self.image_shape_)
@@ -244,6 +244,12 @@ class SANet(
         """Return labels as :meth:`predict` does, and how sure they are, each of shape (m,)."""
         return self._apply(X)[1:]
 
+    @property
+    def fitted_layers(self) -> tuple[FittedLayer, ...]:
+        """The layers with what was fitted, in their order."""
+        check_is_fitted(self)
+        return tuple(self._stack)
+
     def layer_maps(self, X: Any, layer: int) -> np.ndarray:
         """Return the maps of images after a layer, (m, h, w, c), float32.
 
@@ -295,8 +301,12 @@ class SANet(
 
     def _known(self, rows: Any) -> np.ndarray:
         """Return which fitted image each row is, the first of equal ones, or -1."""
-        order = {(a, b): i for i, (a, b) in reversed(list(enumerate(self._digests.tolist())))}
-        return np.array([order.get((a, b), -1) for a, b in _digest_all(rows).tolist()])
+        new = _digest_all(rows)
+        order = np.argsort(self._digests[:, 0], kind="stable")
+        place = np.searchsorted(self._digests[order, 0], new[:, 0])
+        candidate = order[np.minimum(place, len(order) - 1)]
+        same = (self._digests[candidate] == new).all(axis=1)
+        return np.where(same, candidate, -1)
 
     def _cluster_counts(self, rows: Any) -> tuple[int | None, int]:
         """Return the clusters wanted, None where they are to be chosen, and the most of them."""
@@ -455,6 +465,3 @@ def _digest_all(rows: Any) -> np.ndarray:
     """Return 128 bits for each row, (n, 2), read block by block."""
     plain = image_source(rows, (1, 1, int(np.prod(rows.shape[1:]))), 1.0)
     return np.concatenate([row_digests(block) for _, block in plain.blocks()])
-
-
-__all__ = ["FittedLayer", "SANet"]

@@ -7,7 +7,7 @@ Clustering", sections III.A to III.D. They may be stacked in any order and to an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from fiedler.exceptions import InputError
@@ -17,8 +17,21 @@ Size = int | tuple[int, int]
 Padding = Literal["valid", "same", "flush"]
 
 
-@dataclass(frozen=True)
-class Procedure:
+class _Value:
+    """Shown by what differs from the defaults: stacks of layers are long otherwise."""
+
+    def __repr__(self) -> str:
+        told = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)  # type: ignore[arg-type]
+            if getattr(self, f.name) != f.default
+        }
+        shown = ", ".join(f"{name}={value!r}" for name, value in told.items())
+        return f"{type(self).__name__}({shown})"
+
+
+@dataclass(frozen=True, repr=False)
+class Procedure(_Value):
     """One spectral analysis procedure: affinity, Laplacian, solver, number of eigenvectors.
 
     The same four choices as of :class:`fiedler.SpectralEmbedding`, as a value that layers hold.
@@ -59,8 +72,8 @@ class Procedure:
             raise InputError(f"Procedure diffusion must be 0 or more, got {self.diffusion!r}.")
 
 
-@dataclass(frozen=True)
-class SpectralLayer:
+@dataclass(frozen=True, repr=False)
+class SpectralLayer(_Value):
     """Spectral analysis layer: patches of all images, procedures in parallel, maps put back.
 
     Parameters
@@ -139,8 +152,8 @@ class SpectralLayer:
             )
 
 
-@dataclass(frozen=True)
-class VotingLayer:
+@dataclass(frozen=True, repr=False)
+class VotingLayer(_Value):
     """Spectral analysis of the images themselves, on the sum of the graphs of all positions.
 
     At each position every image votes for the images whose patches there are most similar
@@ -198,8 +211,8 @@ class VotingLayer:
             raise InputError(f"VotingLayer shifts must be 0 or more, got {self.shifts!r}.")
 
 
-@dataclass(frozen=True)
-class Pooling:
+@dataclass(frozen=True, repr=False)
+class Pooling(_Value):
     """Pooling inside each map.
 
     Parameters
@@ -232,21 +245,21 @@ class Pooling:
         check_choice("padding", self.padding, ("valid", "same"))
 
 
-@dataclass(frozen=True)
-class Normalization:
+@dataclass(frozen=True, repr=False)
+class Normalization(_Value):
     """Each position's vector of map values scaled to unit length, procedure by procedure or whole.
 
     Zero vectors stay zero.
     """
 
 
-@dataclass(frozen=True)
-class Binarization:
+@dataclass(frozen=True, repr=False)
+class Binarization(_Value):
     """1 where a map is positive, else 0."""
 
 
-@dataclass(frozen=True)
-class Coding:
+@dataclass(frozen=True, repr=False)
+class Coding(_Value):
     """Binary maps, ordered by eigenvalue, as integers: the smallest eigenvalue weighs most.
 
     ``C(u, v) = sum_j 2^(L - j) B_j(u, v)`` for each group of L maps (section III.D).
@@ -271,8 +284,8 @@ class Coding:
             raise InputError(f"Coding bits must be between 1 and 24, got {self.bits!r}.")
 
 
-@dataclass(frozen=True)
-class BlockHistogram:
+@dataclass(frozen=True, repr=False)
+class BlockHistogram(_Value):
     """Histograms of codes in windows, as PCANet has them (Chan et al. 2015); after Coding.
 
     Parameters
@@ -297,8 +310,8 @@ class BlockHistogram:
         _check_size("size", self.size)
 
 
-@dataclass(frozen=True)
-class LocalContrast:
+@dataclass(frozen=True, repr=False)
+class LocalContrast(_Value):
     """Local contrast normalisation of images: a pixel less its surroundings, by their spread.
 
     Parameters
@@ -324,8 +337,8 @@ class LocalContrast:
             raise InputError(f"LocalContrast needs a positive sigma, got {self.sigma!r}.")
 
 
-@dataclass(frozen=True)
-class Orientation:
+@dataclass(frozen=True, repr=False)
+class Orientation(_Value):
     """Gradient orientation of images: ``g / (|g| + floor)`` by central differences, two channels.
 
     Parameters

@@ -49,7 +49,7 @@ def default(shape: Shape) -> Recipe:
     side = min(shape[:2])
     if side < 12:
         # nothing to cut: the rows as they are
-        return Recipe((_whole(diffusion=64.0),), "rebuild")
+        return Recipe((_whole(),), "rebuild")
     patch = max(7, 2 * round((side / 3 - 1) / 2) + 1)
     wide = side >= 24
     first = SpectralLayer(
@@ -93,13 +93,13 @@ def natural(shape: Shape) -> Recipe:
     cells = (side - min(8, side)) // 2 + 1
     step = max(1, cells // 4)
     window = min(cells, cells - 3 * step if cells > 3 else cells)
-    last = _whole(n_pca=100, diffusion=0.0)
+    last = _whole(n_pca=100)
     return Recipe((first, Pooling(window, step, "average"), Normalization(), last), "rebuild")
 
 
-def _whole(n_pca: int | None = None, diffusion: float = 0.0) -> SpectralLayer:
+def _whole(n_pca: int | None = None) -> SpectralLayer:
     """Return a spectral layer over whole maps."""
-    procedure = Procedure(None, KNN(10, weights="self-tuning"), diffusion=diffusion)
+    procedure = Procedure(None, KNN(10, weights="self-tuning"))
     return SpectralLayer(None, procedures=(procedure,), center=False, n_pca=n_pca)
 
 

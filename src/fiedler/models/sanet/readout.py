@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fiedler.graph import KNN, NeighborGraph, NeighborIndex, SearchOptions, nearest_neighbors
+from fiedler.graph.knn import Weights
 from fiedler.graph.shared import SharedSearch
 from fiedler.models.sanet.patches import principal_directions, unit_length
 from fiedler.models.sanet.procedures import neighbor_average, neighbor_weights
@@ -31,6 +32,7 @@ _logger = logging.getLogger(__name__)
 _DIRECTIONS = 128
 _SAMPLE = 20_000
 _NEIGHBORS = 10
+_SCALE_NEIGHBOR = 7
 _FEW_ROWS, _FEW_NEIGHBORS = 3000, 5
 _N_INIT = 20
 # Diffusion times of the candidates, and of the embedding that is kept.
@@ -280,12 +282,17 @@ def _to_points(features: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def _image_graph(points: np.ndarray, options: SearchOptions) -> tuple[sp.csr_matrix, NeighborGraph]:
-    """Return the self-tuned graph of the images and the neighbours that it was made from."""
+    """Return the graph of the images and the neighbours that it was made from.
+
+    Self-tuned, unless all images have so many equals that distances have no scale.
+    """
     count = min(_NEIGHBORS, len(points) - 1)
     shared = SharedSearch(options.method, options.recall, options.seed, options.device)
-    fitted = KNN(count, weights="self-tuning").fit(points, shared)
-    assert fitted.neighbors is not None
-    return fitted.matrix, fitted.neighbors
+    found = shared.index(points, count, "euclidean").graph()
+    spread = found.distances[:, min(_SCALE_NEIGHBOR, count) - 1].any()
+    weights: Weights = "self-tuning" if spread else "binary"
+    affinity = KNN(count, weights, scale_neighbor=_SCALE_NEIGHBOR)
+    return affinity.fit(points, shared).matrix, found
 
 
 def _count(n: int) -> int:

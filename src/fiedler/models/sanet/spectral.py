@@ -92,7 +92,7 @@ class FittedSpectral:
         return _bytes_per_image(self.layer, self.in_shape, self.coordinates.shape[1])
 
     def apply(self, maps: np.ndarray) -> np.ndarray:
-        """Give maps (n, h, w, c) the places of their patches, (n, h', w', q)."""
+        """Give maps (n, h, w, c) the places of their patches; nothing is refitted."""
         grid = self.grid
         n, positions = len(maps), grid.n_positions
         patches = crop(maps, grid).reshape(n * positions, -1)
