@@ -29,7 +29,7 @@ from fiedler import (
 from fiedler.exceptions import InputError
 from fiedler.graph import NeighborIndex, SearchOptions
 from fiedler.graph.shared import SharedSearch
-from fiedler.models.sanet import sources
+from fiedler.models.sanet import sources, spectral
 from fiedler.models.sanet.maps import (
     Channels,
     apply_plain,
@@ -133,7 +133,7 @@ def test_preparation_of_patches() -> None:
     single = np.vstack([prepare(patches[i : i + 1], full, fitted) for i in range(5)])
     np.testing.assert_allclose(single, prepared[:5], atol=1e-5)
     flat = np.full((2, 12), [[0.3], [0.7]], dtype=np.float32)
-    assert not prepare(flat, SpectralLayer(), fitted).any()
+    assert not prepare(flat, SpectralLayer(), fit_preparation(flat, SpectralLayer())).any()
 
 
 def test_whitening_and_principal_directions() -> None:
@@ -313,8 +313,10 @@ def test_fitted_patches_keep_their_places(graph: Any) -> None:
     patches = crop(maps, fitted.grid)
     if graph == "shared":
         assert len(fitted.points) == len(np.unique(patches.reshape(-1, 16), axis=0))
-    # every procedure's rows have unit length
-    np.testing.assert_allclose(np.linalg.norm(fitted.coordinates[:, :5], axis=1), 1, atol=1e-5)
+    # every procedure's rows have unit length, but for components that no eigenvector reaches
+    length = np.linalg.norm(fitted.coordinates[:, :5], axis=1)
+    np.testing.assert_allclose(length[length > 0], 1, atol=1e-5)
+    assert (length > 0).mean() > 0.8
 
 
 def test_one_graph_for_each_position_is_that_positions_alone() -> None:
@@ -365,18 +367,13 @@ def test_nothing_depends_on_the_size_of_blocks(monkeypatch: pytest.MonkeyPatch) 
         return np.asarray(output.rows)
 
     whole = fitted_maps()
-    largest = []
-    read = MapSource.read
-
-    def watched(self: MapSource, selection: Any) -> np.ndarray:
-        maps = read(self, selection)
-        largest.append(len(maps))
-        return maps
-
-    monkeypatch.setattr(sources, "BLOCK_BYTES", 200_000)
-    monkeypatch.setattr(MapSource, "read", watched)
+    cut = []
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(
+        spectral, "crop", lambda maps, grid: cut.append(len(maps)) or crop(maps, grid)
+    )
     np.testing.assert_allclose(fitted_maps(), whole, atol=1e-5)
-    assert max(largest) < 50
+    assert max(cut) < 50
 
 
 # The voting layer
