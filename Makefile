@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 WORKERS ?= 2
 # Each test worker computes on one core, so that the workers do not fight over them.
 ONE_CORE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
-HELPERS := benchmarks/common.py benchmarks/fit_once.py benchmarks/make_results.py
+HELPERS := benchmarks/common.py benchmarks/fit_once.py benchmarks/sanet_common.py benchmarks/make_results.py
 BENCHES = $(sort $(filter-out $(HELPERS),$(wildcard benchmarks/*.py))) benchmarks/make_results.py
 
 .DEFAULT_GOAL := help

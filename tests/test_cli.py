@@ -125,6 +125,8 @@ def test_version() -> None:
         ["cluster", "x.npy", "-o", "run", "--affinity", "none"],
         ["cluster", "x.npy", "-o", "run", "--affinity", "gaussian", "--neighbors", "5"],
         ["cluster", "x.npy", "-o", "run", "--column", "a", "--columns", "b,c"],
+        ["cluster", "x.npy", "-o", "run", "--layers", "faces"],
+        ["cluster", "x.npy", "-o", "run", "--method", "sanet", "--neighbors", "5"],
         ["cluster", "x.npy", "-o", "run", "--no-such-option"],
         ["plan", "10"],
         ["plan", "0", "4"],
@@ -276,6 +278,33 @@ def test_images_of_a_folder_with_hostile_names(tmp_path: Path) -> None:
     assert new.stdout.startswith(f"id,cluster,confidence\n07.png,{light},")
 
 
+def test_pictures_by_a_network(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    waves = np.sin(np.arange(16))
+    kinds = np.stack([np.tile(waves, (16, 1)), np.tile(waves, (16, 1)).T])
+    for i in range(40):
+        pixels = 128 + 60 * kinds[i % 2] + rng.normal(scale=9, size=(16, 16))
+        (tmp_path / "photos" / f"{i % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"photos/{i % 2}/{i:02}.png")
+    run = tmp_path / "run"
+    options = ["--method", "sanet", "-k", 2, "--labels-from", "folder"]
+    done = fiedler("cluster", tmp_path / "photos", "-o", run, *options)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((run / "run.json").read_text())
+    assert record["method"] == "SANet"
+    assert record["metrics"]["acc"] == 1.0
+    page = (run / "report.html").read_text()
+    assert "Visual patterns" in page
+    assert "procedure 2" in page
+    new = fiedler("predict", run / "model.fiedler", tmp_path / "photos" / "1" / "01.png")
+    assert new.returncode == 0, new.stderr
+    refused = fiedler(
+        "cluster", tmp_path / "photos", "-o", run, "--overwrite", *options[:2], "--layers", "wide"
+    )
+    assert refused.returncode == 3
+    assert "layers must be one of" in refused.stderr
+
+
 def test_texts_of_a_jsonl(tmp_path: Path) -> None:
     words = ["apple pear plum cherry fruit", "engine wheel brake gear motor"]
     rng = np.random.default_rng(0)
@@ -336,6 +365,8 @@ def test_plan_says_time_and_memory() -> None:
     done = fiedler("plan", 2_000_000, 784, "--clusters", 10)
     assert done.returncode == 0
     assert "2,000,000 rows of 784 numbers into 10 clusters" in done.stdout
+    for method in ("spectral", "sanet"):
+        assert f"({method})" in fiedler("plan", 70_000, 784, "--method", method).stdout
     small = json.loads(fiedler("plan", 1_000, 10, "--json").stdout)
     assert small["fits"] is True
     assert small["peak_bytes"] > 0

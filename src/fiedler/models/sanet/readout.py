@@ -16,8 +16,8 @@ from fiedler.models.sanet.patches import principal_directions, unit_length
 from fiedler.models.sanet.procedures import neighbor_average, neighbor_weights
 from fiedler.partition import (
     components_k,
+    markov_stability,
     mixed_affinity,
-    modularity,
     modularity_k,
     rebuild_partition,
 )
@@ -39,6 +39,8 @@ _N_INIT = 20
 _TIMES = (0.0, 16.0, 64.0, 128.0)
 _KEPT_TIME = 64.0
 _CANDIDATE_STARTS = 4
+# Steps of the walk that judges them.
+_JUDGING_TIME = 64.0
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,13 @@ def read_rebuilt(
     options: SearchOptions,
     progress: ProgressCallback,
 ) -> Readout:
-    """Rebuild one partition from many candidates, none of which sees a label.
+    """Return the best of many partitions, some rebuilt from the others; none sees a label.
 
     Candidates: k-means on the features; k-means on the leading eigenvectors of the graph of the
-    images, weighted by several diffusion times; merged micro-clusters. They are joined by
-    :func:`fiedler.partition.rebuild_partition` on an equal mix of the neighbour graphs of the raw
-    rows, the features and the eigenvectors.
+    images, weighted by several diffusion times; micro-clusters merged by modularity; and what
+    :func:`fiedler.partition.rebuild_partition` makes of these. They are judged on an equal mix of
+    the neighbour graphs of the raw rows and of what was learned. Modularity leaves ties between
+    unlike partitions there, so the one of largest Markov stability at a long time is taken.
 
     Parameters
     ----------
@@ -157,21 +160,23 @@ def read_rebuilt(
     vectors = pairs.vectors[:, : min(3 * k, n)]
     values = pairs.values[: min(3 * k, n)]
     places = diffused(vectors, values, _KEPT_TIME)
-    judge = judging_graph(rows, [search, nearest_neighbors(places, _count(n))], options)
+    raw = binary_graph(options.index(rows, _count(n), "euclidean").graph())
+    near = binary_graph(search.cut(min(_count(n), search.n_neighbors)))
+    learned = mixed_affinity([near, binary_graph(nearest_neighbors(places, _count(n)))])
+    judges = [mixed_affinity([raw, learned]), mixed_affinity([raw, near])]
     progress("clusters", 2, 3)
-    tried = candidates(points, vectors, values, graph, k, options.seed)
-    for name, labels in tried:
-        _logger.info("candidate %s: modularity %.4f", name, modularity(judge, labels))
-    labels = rebuild_partition(
-        [found for _, found in tried], judge, min(k, n), random_state=options.seed
-    )
+    tried = candidates(points, vectors, values, judges[0], k, options.seed)
+    for judge in judges:
+        rebuilt = rebuild_partition([c for _, c in tried], judge, k, random_state=options.seed)
+        tried.append(("rebuilt", rebuilt))
+    labels = most_stable(tried, judges[0], k, options.seed)
     progress("clusters", 3, 3)
     signs = sign_of_columns(places)
-    near = search.cut(min(8, search.n_neighbors))
+    voters = search.cut(min(8, search.n_neighbors))
     return Readout(
         "rebuild",
         labels,
-        _votes(near.indices, near.distances, labels)[np.arange(n), labels],
+        _votes(voters.indices, voters.distances, labels)[np.arange(n), labels],
         np.ascontiguousarray(places * signs),
         signs,
         np.empty((0, 0)),
@@ -192,7 +197,7 @@ def candidates(
     k: int,
     seed: int,
 ) -> list[tuple[str, np.ndarray]]:
-    """Return partitions (n,) of the same images by several read-outs, with their names."""
+    """Return partitions (n,) by several read-outs, with their names; merging is by ``graph``."""
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(_CANDIDATE_STARTS):
@@ -209,13 +214,20 @@ def candidates(
     return found
 
 
-def judging_graph(rows: Any, learned: list[NeighborGraph], options: SearchOptions) -> sp.csr_matrix:
-    """Return the equal mix of the raw rows' neighbour graph and the mean of the learned ones."""
-    n = int(rows.shape[0])
-    count = _count(n)
-    raw = options.index(rows, count, "euclidean").graph()
-    graphs = [binary_graph(graph.cut(min(count, graph.n_neighbors))) for graph in learned]
-    return mixed_affinity([binary_graph(raw), mixed_affinity(graphs)])
+def most_stable(
+    tried: list[tuple[str, np.ndarray]], judge: sp.csr_matrix, k: int, seed: int
+) -> np.ndarray:
+    """Return the partition (n,) of largest Markov stability among those with most clusters."""
+    n = judge.shape[0]
+    pairs = smallest_eigenpairs(judge, min(6 * k, n), random_state=seed)
+    counts = [len(np.unique(labels)) for _, labels in tried]
+    scores = []
+    for (name, labels), count in zip(tried, counts, strict=True):
+        score = markov_stability(pairs, labels, _JUDGING_TIME)
+        scores.append(score if count == max(counts) else -np.inf)
+        _logger.info("%s: %d clusters, stability %.5f", name, count, score)
+    chosen = tried[int(np.argmax(scores))][1]
+    return np.unique(chosen, return_inverse=True)[1].astype(np.int64)
 
 
 def binary_graph(graph: NeighborGraph) -> sp.csr_matrix:
