@@ -18,6 +18,7 @@ from fiedler.partition import (
     components_k,
     markov_stability,
     mixed_affinity,
+    modularity,
     modularity_k,
     rebuild_partition,
 )
@@ -39,7 +40,8 @@ _N_INIT = 20
 _TIMES = (0.0, 16.0, 64.0, 128.0)
 _KEPT_TIME = 64.0
 _CANDIDATE_STARTS = 4
-# Steps of the walk that judges them.
+# Modularities that are closer than this are tied, and a walk of so many steps judges.
+_TIE = 0.002
 _JUDGING_TIME = 64.0
 
 
@@ -130,9 +132,9 @@ def read_rebuilt(
 
     Candidates: k-means on the features; k-means on the leading eigenvectors of the graph of the
     images, weighted by several diffusion times; micro-clusters merged by modularity; and what
-    :func:`fiedler.partition.rebuild_partition` makes of these. They are judged on an equal mix of
-    the neighbour graphs of the raw rows and of what was learned. Modularity leaves ties between
-    unlike partitions there, so the one of largest Markov stability at a long time is taken.
+    :func:`fiedler.partition.rebuild_partition` makes of these. They are judged by modularity on an
+    equal mix of the neighbour graphs of the raw rows and of what was learned. Where that leaves a
+    tie between unlike partitions, the one of larger Markov stability at a long time is taken.
 
     Parameters
     ----------
@@ -160,16 +162,13 @@ def read_rebuilt(
     vectors = pairs.vectors[:, : min(3 * k, n)]
     values = pairs.values[: min(3 * k, n)]
     places = diffused(vectors, values, _KEPT_TIME)
-    raw = binary_graph(options.index(rows, _count(n), "euclidean").graph())
-    near = binary_graph(search.cut(min(_count(n), search.n_neighbors)))
-    learned = mixed_affinity([near, binary_graph(nearest_neighbors(places, _count(n)))])
-    judges = [mixed_affinity([raw, learned]), mixed_affinity([raw, near])]
+    judges = judging_graphs(rows, search, places, options)
     progress("clusters", 2, 3)
     tried = candidates(points, vectors, values, judges[0], k, options.seed)
     for judge in judges:
         rebuilt = rebuild_partition([c for _, c in tried], judge, k, random_state=options.seed)
         tried.append(("rebuilt", rebuilt))
-    labels = most_stable(tried, judges[0], k, options.seed)
+    labels = best_of(tried, judges[0], k, options.seed)
     progress("clusters", 3, 3)
     signs = sign_of_columns(places)
     voters = search.cut(min(8, search.n_neighbors))
@@ -214,19 +213,37 @@ def candidates(
     return found
 
 
-def most_stable(
+def judging_graphs(
+    rows: Any, search: NeighborGraph, places: np.ndarray, options: SearchOptions
+) -> list[sp.csr_matrix]:
+    """Return equal mixes of the graph of the raw rows and of what was learned.
+
+    The first, learned from features and eigenvectors, judges; the second knows the features alone.
+    """
+    count = _count(len(places))
+    raw = binary_graph(options.index(rows, count, "euclidean").graph())
+    near = binary_graph(search.cut(min(count, search.n_neighbors)))
+    learned = mixed_affinity([near, binary_graph(nearest_neighbors(places, count))])
+    return [mixed_affinity([raw, learned]), mixed_affinity([raw, near])]
+
+
+def best_of(
     tried: list[tuple[str, np.ndarray]], judge: sp.csr_matrix, k: int, seed: int
 ) -> np.ndarray:
-    """Return the partition (n,) of largest Markov stability among those with most clusters."""
+    """Return the partition (n,) of largest modularity, of a tie the most stable one.
+
+    Partitions with fewer clusters than others are passed over.
+    """
     n = judge.shape[0]
     pairs = smallest_eigenpairs(judge, min(6 * k, n), random_state=seed)
     counts = [len(np.unique(labels)) for _, labels in tried]
-    scores = []
-    for (name, labels), count in zip(tried, counts, strict=True):
-        score = markov_stability(pairs, labels, _JUDGING_TIME)
-        scores.append(score if count == max(counts) else -np.inf)
-        _logger.info("%s: %d clusters, stability %.5f", name, count, score)
-    chosen = tried[int(np.argmax(scores))][1]
+    gains, scores = np.empty(len(tried)), np.empty(len(tried))
+    for i, (name, labels) in enumerate(tried):
+        gains[i] = modularity(judge, labels) if counts[i] == max(counts) else -np.inf
+        scores[i] = markov_stability(pairs, labels, _JUDGING_TIME)
+        _logger.info("%s: modularity %.4f, stability %.4f", name, gains[i], scores[i])
+    tied = gains >= gains.max() - _TIE
+    chosen = tried[int(np.where(tied, scores, -np.inf).argmax())][1]
     return np.unique(chosen, return_inverse=True)[1].astype(np.int64)
 
 

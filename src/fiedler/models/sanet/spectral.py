@@ -104,11 +104,13 @@ class FittedSpectral:
             by_position = prepared.reshape(n, positions, -1)
             parts = [self._places(p, by_position[:, p]) for p in range(positions)]
             places = np.stack(parts, axis=1)
-        return places.reshape(n, *self.out_shape)
+        maps: np.ndarray = places.reshape(n, *self.out_shape)
+        return maps
 
     def place_known(self, known: np.ndarray) -> np.ndarray:
         """Return the maps of fitted images from their points' numbers (n, positions)."""
-        return self.coordinates[known].reshape(len(known), *self.out_shape)
+        maps: np.ndarray = self.coordinates[known].reshape(len(known), *self.out_shape)
+        return maps
 
     def _places(self, group: int, patches: np.ndarray) -> np.ndarray:
         """Give prepared patches (m, p) the coordinates that their neighbours suggest."""
@@ -141,9 +143,21 @@ class FittedSpectral:
         options: SearchOptions,
     ) -> FittedSpectral:
         """Restore what :meth:`to_arrays` gave."""
-        parts = [arrays[name] for name in ("whiten_mean", "whiten", "pca_mean", "pca")]
-        fitted = [arrays[name] for name in ("points", "coordinates", "starts", "values")]
-        return cls(layer, in_shape, n_clusters, Preparation(*parts), *fitted, options, {})
+        preparation = Preparation(
+            arrays["whiten_mean"], arrays["whiten"], arrays["pca_mean"], arrays["pca"]
+        )
+        return cls(
+            layer,
+            in_shape,
+            n_clusters,
+            preparation,
+            arrays["points"],
+            arrays["coordinates"],
+            arrays["starts"],
+            arrays["values"],
+            options,
+            {},
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the search indexes, which are rebuilt when they are needed."""
@@ -334,7 +348,7 @@ def _chosen_points(rows: np.ndarray, layer: SpectralLayer, rng: np.random.Genera
     sample = rows[_choose(len(rows), 2000, rng)]
     nearest = NeighborIndex(sample, 7).graph().distances[:, -1]
     kernel = KernelOperator(rows, sigma=median_sigma(nearest))
-    return rows[np.sort(greedy_landmarks(kernel, layer.landmarks, rng))]
+    return np.asarray(rows[np.sort(greedy_landmarks(kernel, layer.landmarks, rng))])
 
 
 def _bytes_per_image(layer: SpectralLayer, shape: tuple[int, int, int], n_maps: int) -> int:

@@ -70,7 +70,8 @@ class FittedVoting:
 
     def place_known(self, known: np.ndarray) -> np.ndarray:
         """Return the maps of fitted images by their numbers (n,)."""
-        return self.coordinates[known].reshape(len(known), *self.out_shape)
+        maps: np.ndarray = self.coordinates[known].reshape(len(known), *self.out_shape)
+        return maps
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return what a file must keep."""
@@ -242,7 +243,7 @@ def _shifted_patches(maps: np.ndarray, grid: PatchGrid, shifts: int) -> Iterator
 
 def _best_similarity(patches: np.ndarray, shifted: list[np.ndarray]) -> np.ndarray:
     """Return the largest cosine similarity over the shifts, (m, n)."""
-    best = patches @ shifted[0].T
+    best: np.ndarray = patches @ shifted[0].T
     other = np.empty_like(best)
     for rows in shifted[1:]:
         np.matmul(patches, rows.T, out=other)
