@@ -104,8 +104,7 @@ class FittedSpectral:
             by_position = prepared.reshape(n, positions, -1)
             parts = [self._places(p, by_position[:, p]) for p in range(positions)]
             places = np.stack(parts, axis=1)
-        maps: np.ndarray = places.reshape(n, *self.out_shape)
-        return maps
+        return np.asarray(places.reshape(n, *self.out_shape))
 
     def place_known(self, known: np.ndarray) -> np.ndarray:
         """Return the maps of fitted images from their points' numbers (n, positions)."""
@@ -344,7 +343,7 @@ def _chosen_points(rows: np.ndarray, layer: SpectralLayer, rng: np.random.Genera
     if len(rows) <= layer.landmarks:
         return rows
     if layer.landmark_choice == "uniform":
-        return rows[_choose(len(rows), layer.landmarks, rng)]
+        return np.asarray(rows[_choose(len(rows), layer.landmarks, rng)])
     sample = rows[_choose(len(rows), 2000, rng)]
     nearest = NeighborIndex(sample, 7).graph().distances[:, -1]
     kernel = KernelOperator(rows, sigma=median_sigma(nearest))
