@@ -19,32 +19,25 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from fiedler import persistence
-from fiedler.exceptions import InputError
 from fiedler.graph import SearchOptions
 from fiedler.models.base import check_count
-from fiedler.models.rows import (
-    check_rows,
-    count_distinct,
-    require_distinct,
-    resolve_device,
-    seed_from,
-)
+from fiedler.models.rows import check_rows, resolve_device, seed_from
+from fiedler.models.sanet.inputs import cluster_counts, resolve_shape
 from fiedler.models.sanet.network import (
     Checkpoints,
     FittedLayer,
     apply_network,
     fit_network,
-    network_arrays,
-    restore_network,
 )
 from fiedler.models.sanet.presets import Recipe, recipe_for
 from fiedler.models.sanet.readout import Readout, apply_readout, read_kmeans, read_rebuilt
 from fiedler.models.sanet.sources import (
     MapSource,
+    all_digests,
     image_source,
     largest_absolute,
-    row_digests,
 )
+from fiedler.models.sanet.state import restore_state, to_state
 from fiedler.progress import silent
 
 
@@ -176,10 +169,10 @@ class SANet(
         with self._all_or_nothing():
             given = np.shape(X) if isinstance(X, (list, tuple)) else tuple(getattr(X, "shape", ()))
             rows = check_rows(self, X, reset=True)
-            self.image_shape_ = self._resolve_shape(given)
+            self.image_shape_ = resolve_shape(self.image_shape, given, self.n_features_in_)
             recipe = recipe_for(self.layers, self.assign, self.image_shape_)
             self.layers_ = recipe.layers
-            k, most = self._cluster_counts(rows)
+            k, most = cluster_counts(rows, self.n_clusters, self.max_clusters)
             self._seed = seed_from(self.random_state)
             self._options = SearchOptions(
                 recall=self.recall, seed=self._seed, device=resolve_device(self.device)
@@ -194,7 +187,7 @@ class SANet(
         with self._timed("reading"):
             self._scale = largest_absolute(rows)
             images = image_source(rows, self.image_shape_, self._scale)
-            self._digests = _digest_all(rows)
+            self._digests = all_digests(rows)
         checkpoints = Checkpoints(self.checkpoint, self._fingerprint(most))
         with self._timed("layers"):
             self._most = most
@@ -301,46 +294,12 @@ class SANet(
 
     def _known(self, rows: Any) -> np.ndarray:
         """Return which fitted image each row is, the first of equal ones, or -1."""
-        new = _digest_all(rows)
+        new = all_digests(rows)
         order = np.argsort(self._digests[:, 0], kind="stable")
         place = np.searchsorted(self._digests[order, 0], new[:, 0])
         candidate = order[np.minimum(place, len(order) - 1)]
         same = (self._digests[candidate] == new).all(axis=1)
         return np.where(same, candidate, -1)
-
-    def _cluster_counts(self, rows: Any) -> tuple[int | None, int]:
-        """Return the clusters wanted, None where they are to be chosen, and the most of them."""
-        n = int(rows.shape[0])
-        if isinstance(self.n_clusters, str):
-            if self.n_clusters != "auto":
-                raise InputError(
-                    f"n_clusters must be an integer or 'auto', got {self.n_clusters!r}."
-                )
-            most = min(check_count("max_clusters", self.max_clusters, 1, 10**6), n)
-            require_distinct(rows, 2, "a clustering")
-            return None, count_distinct(rows, most)
-        k = check_count("n_clusters", self.n_clusters, 1, n, ", the number of rows")
-        if k > 1:
-            require_distinct(rows, k, f"n_clusters={k}")
-        return k, k
-
-    def _resolve_shape(self, given: tuple[int, ...]) -> tuple[int, int, int]:
-        """Return height, width and channels of the images."""
-        wanted = self.image_shape
-        if wanted is None:
-            wanted = given[1:] if len(given) in (3, 4) else (1, 1, -1)
-        try:
-            shape = np.empty((1, self.n_features_in_), dtype=bool).reshape(1, *wanted).shape[1:]
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"image_shape={wanted!r} does not fit rows of {self.n_features_in_} numbers; give "
-                "height, width and, for colour, channels."
-            ) from error
-        if len(shape) not in (2, 3):
-            raise InputError(
-                f"an image has height, width and, for colour, channels; got image_shape={wanted!r}."
-            )
-        return (shape[0], shape[1], shape[2] if len(shape) == 3 else 1)
 
     def _fingerprint(self, most: int) -> str:
         """Return what says that a checkpoint is of this very fit."""
@@ -405,52 +364,13 @@ class SANet(
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return parameters (JSON) and arrays that restore the fitted estimator."""
-        left_out = {"progress": None, "checkpoint": None}
-        params = {**self.get_params(deep=False), **left_out}
-        if not isinstance(self.random_state, (int, np.integer, type(None))):
-            params["random_state"] = self._seed
-        names = getattr(self, "feature_names_in_", None)
-        kept = {
-            "params": persistence.encode_params(params),
-            "layers": persistence.encode_params({"layers": list(self.layers_)}),
-            "image_shape": list(self.image_shape_),
-            "scale": self._scale,
-            "seed": self._seed,
-            "most": self._most,
-            "assignment": self.assignment_,
-            "n_features_in": int(self.n_features_in_),
-            "feature_names_in": None if names is None else [str(name) for name in names],
-            "timings": self.timings_,
-        }
-        arrays = network_arrays(self._stack) | {"digests": self._digests}
-        arrays |= {f"readout.{name}": a for name, a in self._readout.to_arrays().items()}
-        return kept, arrays
+        return to_state(self)
 
     @classmethod
     def _from_state(cls, kept: dict[str, Any], arrays: dict[str, np.ndarray]) -> SANet:
         """Restore what :meth:`_to_state` gave."""
         model = cls(**persistence.decode_params(kept["params"]))
-        model.n_features_in_ = kept["n_features_in"]
-        if kept["feature_names_in"] is not None:
-            model.feature_names_in_ = np.array(kept["feature_names_in"], dtype=object)
-        model.layers_ = tuple(persistence.decode_params(kept["layers"])["layers"])
-        height, width, channels = (int(side) for side in kept["image_shape"])
-        model.image_shape_ = (height, width, channels)
-        model._scale, model._most = float(kept["scale"]), int(kept["most"])
-        model._seed, model.timings_ = int(kept["seed"]), kept["timings"]
-        model._options = SearchOptions(
-            recall=model.recall, seed=model._seed, device=resolve_device(model.device)
-        )
-        model._stack = restore_network(
-            model.layers_, model.image_shape_, model._most, arrays, model._options
-        )
-        model._digests, model._index = arrays["digests"], None
-        read = {
-            name.removeprefix("readout."): array
-            for name, array in arrays.items()
-            if name.startswith("readout.")
-        }
-        model._keep_readout(Readout(kept["assignment"], **read))
+        restore_state(model, kept, arrays)
         return model
 
     def __getstate__(self) -> dict[str, Any]:
@@ -459,9 +379,3 @@ class SANet(
         if "_index" in state:
             state["_index"] = None
         return state
-
-
-def _digest_all(rows: Any) -> np.ndarray:
-    """Return 128 bits for each row, (n, 2), read block by block."""
-    plain = image_source(rows, (1, 1, int(np.prod(rows.shape[1:]))), 1.0)
-    return np.concatenate([row_digests(block) for _, block in plain.blocks()])

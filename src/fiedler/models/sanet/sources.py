@@ -104,6 +104,12 @@ def row_digests(rows: np.ndarray) -> np.ndarray:
     return np.frombuffer(joined, dtype=np.int64).reshape(-1, 2)
 
 
+def all_digests(rows: Any) -> np.ndarray:
+    """Return the digests of rows of any storage, (n, 2), read block by block."""
+    plain = image_source(rows, (1, 1, int(np.prod(rows.shape[1:]))), 1.0)
+    return np.concatenate([row_digests(block) for _, block in plain.blocks()])
+
+
 def distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find equal rows.
 
