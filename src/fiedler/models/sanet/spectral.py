@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ from fiedler.spectrum.landmarks import greedy_landmarks
 _PREPARATION_SAMPLE = 20_000
 # Distinct patches looked at for each landmark that greedy choice takes.
 _GREEDY_POOL = 4
+# Neighbours that only lend their places: this share of the true ones changes the mean by 2 %, and
+# takes half the time of .98 (30,000 landmarks of MNIST).
+_EXTENSION_RECALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class FittedSpectral:
         count = min(self.layer.n_extension, size - 1)
         index = self._indexes.get(group)
         if index is None:
-            index = self.options.index(self.points[part], count, "euclidean")
+            index = _extension_search(self.options).index(self.points[part], count, "euclidean")
             self._indexes[group] = index
         indices, distances = index.query(patches, count)
         average = neighbor_average(indices, distances, coordinates)
@@ -161,6 +164,13 @@ class FittedSpectral:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the search indexes, which are rebuilt when they are needed."""
         return {**self.__dict__, "_indexes": {}}
+
+
+def _extension_search(options: SearchOptions) -> SearchOptions:
+    """Return the options for searching neighbours of new patches; exact stays exact."""
+    if options.recall == 1.0:
+        return options
+    return replace(options, recall=min(options.recall, _EXTENSION_RECALL))
 
 
 def layer_grid(layer: SpectralLayer, shape: tuple[int, ...]) -> PatchGrid:
