@@ -116,7 +116,8 @@ class ResumableTable:
     def put(self, row: dict[str, Any]) -> None:
         """Add or replace a row, print it, and write the table."""
         self._made[self._key_of(row)] = row
-        rows = sorted(self._made.values(), key=lambda row: list(SETS).index(row["data"]))
+        order = {name: place for place, name in enumerate(SETS)}
+        rows = sorted(self._made.values(), key=lambda row: order.get(row["data"], len(order)))
         record(self._name, rows, **self._extra)
         print("  ".join(f"{name} {cell_text(value)}" for name, value in row.items()), flush=True)
 

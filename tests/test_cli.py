@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fiedler.cli.methods import METHODS
 from fiedler.cli.wording import in_options
 
 RUN_FILES = {
@@ -128,6 +129,7 @@ def test_version() -> None:
         ["cluster", "x.npy", "-o", "run", "--no-such-option"],
         ["plan", "10"],
         ["plan", "0", "4"],
+        ["plan", "10", "65", "--size", "8x8"],
         ["conquer"],
     ],
     ids=" ".join,
@@ -278,6 +280,40 @@ def test_images_of_a_folder_with_hostile_names(tmp_path: Path) -> None:
     assert new.stdout.startswith(f"id,cluster,confidence\n07.png,{light},")
 
 
+def test_pictures_by_a_network(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    waves = np.sin(np.arange(16))
+    kinds = np.stack([np.tile(waves, (16, 1)), np.tile(waves, (16, 1)).T])
+    for i in range(40):
+        pixels = 128 + 60 * kinds[i % 2] + rng.normal(scale=9, size=(16, 16))
+        (tmp_path / "photos" / f"{i % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"photos/{i % 2}/{i:02}.png")
+    run = tmp_path / "run"
+    options = ["--method", "sanet", "-k", 2, "--labels-from", "folder"]
+    done = fiedler("cluster", tmp_path / "photos", "-o", run, *options)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((run / "run.json").read_text())
+    assert record["how"] == "SANet (sanet): asked for."
+    assert record["metrics"]["acc"] == 1.0
+    page = (run / "report.html").read_text()
+    for shown in ("Visual patterns", "Layer 1: SpectralLayer", ">0/00.png<", "n_neighbors=17"):
+        assert shown in page
+    again = fiedler("report", run, "-o", tmp_path / "again.html")
+    assert again.returncode == 0, again.stderr
+    assert "Visual patterns" in (tmp_path / "again.html").read_text()
+    new = fiedler("predict", run / "model.fiedler", tmp_path / "photos" / "1" / "01.png")
+    assert new.returncode == 0, new.stderr
+    for wrong, why in (
+        (["--set", "layers=wide"], "layers must be one of"),
+        (["--neighbors", 5], "the method sanet has no parameter 'affinity'"),
+    ):
+        refused = fiedler(
+            "cluster", tmp_path / "photos", "-o", tmp_path / "no", *options[:2], *wrong
+        )
+        assert refused.returncode == 3
+        assert why in refused.stderr
+
+
 def test_texts_of_a_jsonl(tmp_path: Path) -> None:
     words = ["apple pear plum cherry fruit", "engine wheel brake gear motor"]
     rng = np.random.default_rng(0)
@@ -338,6 +374,11 @@ def test_plan_says_time_and_memory() -> None:
     done = fiedler("plan", 2_000_000, 784, "--clusters", 10)
     assert done.returncode == 0
     assert "2,000,000 rows of 784 numbers into 10 clusters" in done.stdout
+    for method in METHODS:
+        options = ["plan", 70_000, 784, "--method", method, "--size", "28x28"]
+        assert (
+            f"70,000 images of 28 x 28 x 1 into 10 clusters ({method})" in fiedler(*options).stdout
+        )
     small = json.loads(fiedler("plan", 1_000, 10, "--json").stdout)
     assert small["fits"] is True
     assert small["peak_bytes"] > 0

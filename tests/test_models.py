@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -329,13 +330,27 @@ def test_cost_rises_with_rows_features_and_clusters() -> None:
     assert set(cost.detail) == {"graph", "eigenvectors", "assignment"}
 
 
+def test_cost_of_images_rises_with_their_number_and_size() -> None:
+    for method in ("spectralnet", "sanet"):
+        costs = [
+            estimate_cost(n, side * side * 3, method=method, image_shape=(side, side, 3))
+            for n, side in ((1000, 8), (1000, 12), (1000, 32), (20_000, 32), (20_000, 64))
+        ]
+        for cost, more in pairwise(costs):
+            assert more.seconds > cost.seconds > 0
+            assert more.peak_bytes > cost.peak_bytes > 0
+    assert estimate_cost(1000, 784, method="sanet").seconds < costs[2].seconds
+
+
 def test_what_fits_into_memory() -> None:
     assert estimate_cost(1000, 10).fits
     assert not estimate_cost(10**7, 10**4).fits
     assert CostEstimate(1.0, 100, 100).fits
     assert not CostEstimate(1.0, 101, 100).fits
     assert 2**26 < available_memory() < 2**50
-    with pytest.raises(ValueError, match="method must be 'spectral' or 'spectralnet', got 'magic'"):
+    with pytest.raises(
+        ValueError, match="method must be 'spectral', 'spectralnet' or 'sanet', got"
+    ):
         estimate_cost(10, 10, method="magic")
 
 

@@ -21,6 +21,7 @@ from fiedler.partition import (
     Partition,
     assign_labels,
     components_k,
+    markov_stability,
     merge_groups,
     mixed_affinity,
     modularity,
@@ -440,3 +441,37 @@ def test_graphs_are_mixed_by_equal_weight() -> None:
     for bad in ([], [raw, sp.csr_matrix((6, 6))], [raw, raw[:5, :5]]):
         with pytest.raises(InputError, match="at least one graph, all of one shape and with edges"):
             mixed_affinity(bad)
+
+
+@pytest.mark.parametrize("time", [1, 2, 5])
+def test_stability_is_that_of_the_walk(time: int) -> None:
+    rng = np.random.default_rng(0)
+    half = rng.random((30, 40)) * (rng.random((30, 40)) < 0.3)
+    affinity = half @ half.T  # so that no eigenvalue of the walk is negative
+    pairs = smallest_eigenpairs(affinity, 30, solver="dense")
+    labels = rng.integers(4, size=30)
+    walk = affinity / affinity.sum(axis=1, keepdims=True)
+    stationary = affinity.sum(axis=1) / affinity.sum()
+    onehot = np.eye(4)[labels]
+    flow = stationary[:, None] * np.linalg.matrix_power(walk, time)
+    wanted = np.trace(onehot.T @ (flow - np.outer(stationary, stationary)) @ onehot)
+    assert markov_stability(pairs, labels, time) == pytest.approx(wanted, abs=1e-9)
+    if time == 1:
+        assert wanted == pytest.approx(modularity(affinity, labels))
+
+
+def test_stability_prefers_true_borders_to_even_sizes() -> None:
+    """Two chained groups and one ball of their size: a cut through the ball is crossed soon."""
+    rng = np.random.default_rng(0)
+    big = rng.random((80, 80)) < 0.5
+    chain = np.zeros((160, 160))
+    chain[:80, :80] = big
+    for start in (80, 120):
+        chain[start : start + 40, start : start + 40] = rng.random((40, 40)) < 0.5
+    chain[79, 80] = 1
+    chain[80:120, 120:] = rng.random((40, 40)) < 0.02
+    affinity = sp.csr_matrix(np.maximum(chain, chain.T))
+    pairs = smallest_eigenpairs(affinity, 12)
+    right = np.repeat([0, 1, 2], [80, 40, 40])
+    wrong = np.repeat([0, 1, 2], [40, 40, 80])
+    assert markov_stability(pairs, right, 16) > markov_stability(pairs, wrong, 16) + 0.01

@@ -38,10 +38,16 @@ from fiedler import (
     BatchAffinity,
     DenseMap,
     Epsilon,
+    Gaussian,
     ImageFolder,
+    Normalization,
+    Pooling,
+    Procedure,
+    SANet,
     Siamese,
     SpectralClustering,
     SpectralEmbedding,
+    SpectralLayer,
     SpectralNet,
     SpectralNetRecipe,
     Training,
@@ -72,6 +78,20 @@ ESTIMATORS: list[Callable[..., Any]] = [
     SpectralNet,
     partial(SpectralNet, 3, recipe=BRIEF),
     partial(SpectralNet, 3, recipe=AS_PUBLISHED),
+    # rows as vectors, and as pictures of one line; by themselves arrays of pictures are taken so
+    partial(SANet, image_shape=(1, 1, -1)),
+    partial(
+        SANet,
+        3,
+        layers=[
+            SpectralLayer((1, 4), procedures=[Procedure(4), Procedure(3, Gaussian())]),
+            Pooling((1, 2), 1, "average"),
+            Normalization(),
+            SpectralLayer(None, procedures=[Procedure(5)], landmarks=50, n_pca=6),
+        ],
+        assign="kmeans",
+        image_shape=(1, -1),
+    ),
 ]
 
 

@@ -86,6 +86,7 @@ def complete(n: int = 60, k: int = 3) -> ReportData:
         galleries=[
             Gallery("Patterns", "Centres of patches.", rng.normal(size=(6, 5, 5)), list("abcdef"))
         ],
+        agreement=[("Procedure(16)", 0.9123)],
     )
 
 
@@ -111,6 +112,7 @@ def test_page_says_the_figures(tmp_path: Path) -> None:
     for cluster, size in enumerate(sizes):
         assert re.search(rf"</span>{cluster}</th>\s*<td>{size}</td>", page)
     assert "The graph falls into 2 parts." in page
+    assert '<th scope="row">Procedure(16)</th><td>0.912</td>' in page
     assert page.count("data:image/png;base64,") == 3 * 13 + 6
     for i, value in enumerate(np.linspace(0, 0.4, 6)):
         assert re.search(rf'<th scope="row">{i + 1}</th><td>{value:.6f}</td>', page)

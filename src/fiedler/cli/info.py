@@ -10,6 +10,7 @@ from fiedler.cli.methods import (
     EXPECTED_CLUSTERS,
     describe_cost,
     estimate,
+    features_of,
     human_bytes,
     human_seconds,
 )
@@ -29,14 +30,13 @@ def info(path: Path, terminal: Terminal) -> None:
         terminal.say(line)
 
 
-def plan(
-    n_rows: int, n_features: int, clusters: int | None, method: str, terminal: Terminal
-) -> None:
-    """Say what a run of this size will cost on this machine."""
-    cost = estimate((n_rows, n_features), clusters, method)
+def plan(shape: tuple[int, ...], clusters: int | None, method: str, terminal: Terminal) -> None:
+    """Say what a run on rows, or images, of this shape will cost on this machine."""
+    images = len(shape) > 2
+    cost = estimate(shape, clusters, method, images=images)
     described = {
-        "rows": n_rows,
-        "features": n_features,
+        "rows": shape[0],
+        "features": features_of(shape),
         "clusters": clusters or EXPECTED_CLUSTERS,
         "method": method,
         **describe_cost(cost),
@@ -45,10 +45,12 @@ def plan(
         terminal.result(to_json(described))
         return
     verdict = "it fits" if described["fits"] else "it does not fit: `cluster` would refuse"
-    terminal.say(
-        f"{n_rows:,} rows of {n_features:,} numbers into {described['clusters']} clusters "
-        f"({method}):"
+    row = (
+        f"images of {' x '.join(map(str, shape[1:]))}"
+        if images
+        else f"rows of {shape[1]:,} numbers"
     )
+    terminal.say(f"{shape[0]:,} {row} into {described['clusters']} clusters ({method}):")
     terminal.say(f"  time    about {human_seconds(cost.seconds)}")
     terminal.say(
         f"  memory  about {human_bytes(cost.peak_bytes)} at the peak; "

@@ -93,12 +93,24 @@ def _spectralnet_suits(job: Job) -> str | None:
     return f"{n:,} small images teach a network that small turns and shifts change nothing"
 
 
+def _sanet_suits(job: Job) -> None:
+    """Never by itself: on digits it is no better than SpectralNet, and nothing tells faces.
+
+    On faces it is far ahead (``benchmarks/EXPERIMENTS.md``), but with layers of their own.
+    """
+
+
 # `--method auto` takes the first of these that gives a reason; the last one always does.
 METHODS: dict[str, MethodSpec] = {
     "spectralnet": MethodSpec(
         "fiedler.models:SpectralNet",
         "a network into the eigenspace of the neighbour graph",
         _spectralnet_suits,
+    ),
+    "sanet": MethodSpec(
+        "fiedler.models:SANet",
+        "layers of spectral analysis of image patches (faces: --set layers=faces)",
+        _sanet_suits,
     ),
     "spectral": MethodSpec(
         "fiedler.models:SpectralClustering", "neighbour graph, eigenvectors", _spectral_suits

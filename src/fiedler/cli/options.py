@@ -69,6 +69,12 @@ def size_option(text: str | None) -> str | None:
     raise typer.BadParameter(f"{text!r} is no size; write HEIGHTxWIDTH in pixels, such as 64x64.")
 
 
+def sides(size: str) -> tuple[int, int]:
+    """Height and width of a checked ``--size``."""
+    height, width = size.lower().split("x")
+    return int(height), int(width)
+
+
 def one_of(names: Sequence[str], *flags: str, help: str) -> Any:
     """An option that takes one of some names, which the shell completes."""
 
@@ -191,11 +197,10 @@ def opening(
     """How the user wants the input to be opened."""
     if column is not None and columns is not None:
         raise typer.BadParameter("--column names texts and --columns numbers; give one of them.")
-    sides = None if size is None else tuple(int(side) for side in size.lower().split("x"))
     return Opening(
         text_column=column,
         number_columns=None if columns is None else tuple(columns.split(",")),
-        size=None if sides is None else (sides[0], sides[1]),
+        size=None if size is None else sides(size),
         mode=None if mode is None else mode.value,
         skip_unreadable=skip_unreadable,
         labels_from=None if labels_from is None else labels_from.value,

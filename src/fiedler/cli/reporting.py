@@ -42,6 +42,7 @@ def write_run_report(
         texts=source.texts,
         terms=None if vectorizer is None else (source.rows, vectorizer.vocabulary_),
         known=None if known is None else [known.names[code] for code in known.codes],
+        rows=source.rows,
         how=how,
         timings=seconds,
         parameters={"input": source.description, **plain_parameters(model)},

@@ -36,7 +36,7 @@ class Epsilon:
         """Find the spanning tree's longest edge, then all pairs within the radius."""
         if not self.scale > 0:
             raise InputError(f"Epsilon needs a positive scale, got {self.scale!r}.")
-        index = options.index(rows, min(10, int(rows.shape[0]) - 1), "euclidean")
+        index = options.index(rows, self.reach(int(rows.shape[0])), "euclidean")
         graph = index.graph(options.progress)
         radius = self.scale * bottleneck_edge(index.blocks, graph)
         # The edge itself must be inside: its length was computed in another order of operations.
@@ -44,11 +44,15 @@ class Epsilon:
         matrix = radius_graph(index.blocks, index.blocks, radius, drop_self=True)
         return self._fitted(matrix, index, {"radius": np.array([radius])}, graph)
 
+    def reach(self, n: int) -> int:
+        """Return the neighbours that a fit to n rows searches."""
+        return min(10, n - 1)
+
     def restore(
         self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
     ) -> FittedAffinity:
         """Rebuild the search index; the radius comes from ``state``."""
-        index = options.index(rows, min(10, int(rows.shape[0]) - 1), "euclidean")
+        index = options.index(rows, self.reach(int(rows.shape[0])), "euclidean")
         return self._fitted(sp.csr_matrix((0, 0)), index, state, None)
 
     def _fitted(

@@ -44,7 +44,7 @@ class Gaussian:
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Choose the scales from the data and set up the kernel."""
         n = int(rows.shape[0])
-        k = min(self.scale_neighbor, n - 1)
+        k = self.reach(n)
         index = options.index(rows, k, "euclidean")
         graph = index.graph(options.progress)
         scales = self._scales(graph.distances[:, k - 1].astype(float))
@@ -54,11 +54,15 @@ class Gaussian:
             matrix = (matrix.astype(np.float64) + matrix.T) / 2
         return self._fitted(matrix, kernel, index, scales, k, graph)
 
+    def reach(self, n: int) -> int:
+        """Return the neighbours that a fit to n rows searches."""
+        return min(self.scale_neighbor, n - 1)
+
     def restore(
         self, rows: Any, state: dict[str, np.ndarray], options: SearchOptions
     ) -> FittedAffinity:
         """Rebuild the kernel; the scales come from ``state``."""
-        k = min(self.scale_neighbor, int(rows.shape[0]) - 1)
+        k = self.reach(int(rows.shape[0]))
         index = options.index(rows, k, "euclidean")
         kernel = self._kernel(index, state["scales"], options.device)
         return self._fitted(sp.csr_matrix((0, 0)), kernel, index, state["scales"], k, None)

@@ -56,7 +56,7 @@ class KNN:
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Search the neighbours and weigh them."""
         check_choice("weights", self.weights, ("binary", "gaussian", "self-tuning"))
-        k = self._count(int(rows.shape[0]))
+        k = self.reach(int(rows.shape[0]))
         index = directed_index(rows, k, self.metric, options)
         graph = index.graph(options.progress)
         k = graph.n_neighbors
@@ -74,8 +74,8 @@ class KNN:
         index = directed_index(rows, int(state["k"][0]), self.metric, options)
         return self._fitted(sp.csr_matrix((0, 0)), index, state, None)
 
-    def _count(self, n: int) -> int:
-        """Return how many neighbours each of n rows gets."""
+    def reach(self, n: int) -> int:
+        """Return the neighbours that a fit to n rows searches, and each row gets."""
         if self.n_neighbors is None:
             wanted = 10 if n < _FEW_ROWS else 5 if n < _MANY_ROWS else 7
             return min(wanted, n - 1)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fiedler.models.clustering import SpectralClustering
     from fiedler.models.embedding import SpectralEmbedding
+    from fiedler.models.sanet import SANet
     from fiedler.models.spectralnet import BatchAffinity, SpectralNet, SpectralNetRecipe
 
 __all__ = [
     "BatchAffinity",
+    "SANet",
     "SpectralClustering",
     "SpectralEmbedding",
     "SpectralNet",
@@ -20,6 +22,7 @@ __all__ = [
 
 _HOMES = {
     "BatchAffinity": "spectralnet",
+    "SANet": "sanet",
     "SpectralClustering": "clustering",
     "SpectralEmbedding": "embedding",
     "SpectralNet": "spectralnet",

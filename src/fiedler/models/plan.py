@@ -41,6 +41,11 @@ _BASE_BYTES = 600e6
 _PRODUCTS_PER_SECOND_CORE = 1.0e11
 _EDGE_COLUMNS_PER_SECOND_CORE = 1.5e8
 _NEIGHBORS = 7
+# The same for SANet's default preset, from single runs on 10,000 images of 28 x 28, one core.
+_SANET_BASE_BYTES = 600e6
+_SANET_BASE_SECONDS = 8.0
+_SANET_SECONDS_PER_PATCH = 2.0e-5
+_SANET_SECONDS_PER_WINDOW = 1.7e-4
 
 
 def estimate_cost(
@@ -57,10 +62,11 @@ def estimate_cost(
     ----------
     n_rows, n_features, n_clusters : int
         Size of the job; for ``n_clusters="auto"`` pass its ``max_clusters``, 20.
-    method : {"spectral", "spectralnet"}
+    method : {"spectral", "spectralnet", "sanet"}
         The estimator.
     image_shape : tuple of int or None
-        (h, w) or (h, w, channels) where the rows are images: a network convolves them.
+        (h, w) or (h, w, channels) where the rows are images: SpectralNet convolves them, SANet cuts
+        them into patches.
 
     Returns
     -------
@@ -71,7 +77,9 @@ def estimate_cost(
         return _estimate_spectral(n, d, n_clusters)
     if method == "spectralnet":
         return _estimate_network(n, d, n_clusters, image_shape)
-    raise ValueError(f"method must be 'spectral' or 'spectralnet', got {method!r}.")
+    if method == "sanet":
+        return _estimate_sanet(n, d, n_clusters, image_shape)
+    raise ValueError(f"method must be 'spectral', 'spectralnet' or 'sanet', got {method!r}.")
 
 
 def _estimate_spectral(n: float, d: float, n_clusters: int) -> CostEstimate:
@@ -114,6 +122,32 @@ def _estimate_network(
     return _estimate(
         {"graph": search, "training": training, "assignment": assignment},
         100e6 + max(search_bytes, n * d + n * _NEIGHBORS * 60.0 + outputs),
+    )
+
+
+def _estimate_sanet(
+    n: float, d: float, n_clusters: int, image_shape: tuple[int, ...] | None
+) -> CostEstimate:
+    """Estimate SANet's default preset, whose sizes follow the images (``sanet/presets.py``)."""
+    whole = sum(_estimate_spectral(n, d, n_clusters).detail.values())
+    side = 1 if image_shape is None else min(image_shape[:2])
+    if image_shape is None or side < 12:  # one patch an image
+        kept = d * 10.0 + n_clusters * 48.0
+        return _estimate({"layers": whole, "clusters": 2.0 * whole}, _SANET_BASE_BYTES + n * kept)
+    channels = math.prod(image_shape[2:])
+    patch = max(7, 2 * round((side / 3 - 1) / 2) + 1)
+    window, step = (4, 2) if side >= 24 else (3, 1)
+    across = [math.ceil(size / 2) for size in image_shape[:2]]
+    pooled = [(count - window) // step + 1 for count in across]
+    positions = math.prod(count - 3 for count in pooled)
+    numbers = patch * patch * channels
+    first = n * math.prod(across) * _SANET_SECONDS_PER_PATCH * (numbers + 100.0) / 181.0
+    second = n * positions * _SANET_SECONDS_PER_WINDOW * max(1.0, n / 10_000) ** 0.2
+    # pooled maps of two times 64 eigenvectors; windows in 128 directions and their places
+    kept = math.prod(pooled) * 128.0 * 4.0 + positions * (128.0 + 6.0 * n_clusters) * 4.0 * 2.0
+    return _estimate(
+        {"layers": _SANET_BASE_SECONDS + first + second, "clusters": 2.0 * whole},
+        _SANET_BASE_BYTES + n * (kept + d * 5.0 + 128.0 * 8.0),
     )
 
 

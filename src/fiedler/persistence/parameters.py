@@ -18,7 +18,10 @@ MAX_DEPTH = 32
 PARAMETER_CLASSES = {
     "Autoencoder": "fiedler.training.codes:Autoencoder",
     "BatchAffinity": "fiedler.models.spectralnet:BatchAffinity",
+    "Binarization": "fiedler.models.sanet:Binarization",
     "Block": "fiedler.spectrum:Block",
+    "BlockHistogram": "fiedler.models.sanet:BlockHistogram",
+    "Coding": "fiedler.models.sanet:Coding",
     "ConvMap": "fiedler.networks:ConvMap",
     "Dense": "fiedler.spectrum:Dense",
     "DenseMap": "fiedler.networks:DenseMap",
@@ -26,13 +29,20 @@ PARAMETER_CLASSES = {
     "Gaussian": "fiedler.graph:Gaussian",
     "KNN": "fiedler.graph:KNN",
     "Lanczos": "fiedler.spectrum:Lanczos",
+    "LocalContrast": "fiedler.models.sanet:LocalContrast",
     "MiniBatch": "fiedler.spectrum:MiniBatch",
+    "Normalization": "fiedler.models.sanet:Normalization",
     "Nystrom": "fiedler.spectrum:Nystrom",
+    "Orientation": "fiedler.models.sanet:Orientation",
+    "Pooling": "fiedler.models.sanet:Pooling",
     "Precomputed": "fiedler.graph:Precomputed",
+    "Procedure": "fiedler.models.sanet:Procedure",
     "RandomAffine": "fiedler.networks:RandomAffine",
     "Siamese": "fiedler.training.codes:Siamese",
+    "SpectralLayer": "fiedler.models.sanet:SpectralLayer",
     "SpectralNetRecipe": "fiedler.models.spectralnet:SpectralNetRecipe",
     "Training": "fiedler.training:Training",
+    "VotingLayer": "fiedler.models.sanet:VotingLayer",
 }
 _TAG = "__fiedler__"
 

@@ -91,6 +91,9 @@ class ReportData:
         Rows of a training: a ``stage``, a ``step``, and any figures (``loss``, ...) by name.
     galleries : sequence of Gallery
         Further pictures.
+    agreement : sequence of (str, float)
+        Parts of the method by name, and how well the clusters of each alone agree with the result
+        (NMI).
     """
 
     title: str
@@ -115,6 +118,7 @@ class ReportData:
     affinity: Any | None = None
     history: Sequence[Mapping[str, Any]] = ()
     galleries: Sequence[Gallery] = ()
+    agreement: Sequence[tuple[str, float]] = ()
 
     def __post_init__(self) -> None:
         """Check that everything speaks of the same rows.

@@ -30,6 +30,7 @@ def describe(
     texts: Sequence[str] | None = None,
     terms: tuple[Any, Sequence[str]] | None = None,
     known: Sequence[Any] | None = None,
+    rows: Any | None = None,
     how: str = "",
     timings: Mapping[str, float] | None = None,
     parameters: Mapping[str, Any] | None = None,
@@ -56,6 +57,9 @@ def describe(
         Weights of the words of the texts; computed from ``texts`` by default.
     known : sequence, length n, optional
         Known class of each row: metrics and the confusion matrix are shown.
+    rows : array-like of shape (n, ...), optional
+        The fitted rows, for what an estimator can only draw from them: the maps of a
+        :class:`fiedler.SANet`'s layers and the agreement of its procedures.
     how : str
         What was run, and why.
     timings, parameters : mapping, optional
@@ -77,18 +81,13 @@ def describe(
     >>> data = describe(model, pictures=digits.images, known=digits.target)
     >>> write_report("digits.html", data)  # doctest: +SKIP
     """
-    if not hasattr(model, "labels_") or not hasattr(model, "embedding_"):
-        raise InputError(
-            f"{type(model).__name__} has no labels_ and embedding_: fit a clustering first."
-        )
-    labels = np.asarray(model.labels_)
+    basis = fitted_parts(model, ids)
+    labels = basis["labels"]
     own = model.get_params(deep=False) if hasattr(model, "get_params") else {}
+    galleries, agreement = _of_layers(model, rows, basis["ids"])
     return ReportData(
         title=title,
-        ids=[str(row) for row in (range(len(labels)) if ids is None else ids)],
-        labels=labels,
-        embedding=np.asarray(model.embedding_),
-        eigenvalues=_optional_array(model, "eigenvalues_"),
+        **basis,
         kind=kind,
         pictures=pictures,
         texts=texts,
@@ -97,13 +96,42 @@ def describe(
         parameters=_shown(own) if parameters is None else parameters,
         notes=notes,
         how=how or f"{type(model).__name__}.",
-        confidence=_optional_array(model, "confidence_"),
         words=_words(labels, texts, terms),
-        affinity=getattr(model, "affinity_matrix_", None),
-        history=list(getattr(model, "history_", ())),
-        galleries=[Gallery(**gallery) for gallery in _galleries(model)],
+        galleries=[Gallery(**gallery) for gallery in _galleries(model)] + galleries,
+        agreement=agreement,
         **_against(known, labels),
     )
+
+
+def fitted_parts(model: Any, ids: Sequence[Any] | None = None) -> dict[str, Any]:
+    """Return those parts of a :class:`ReportData` that the estimator holds ready.
+
+    Parameters
+    ----------
+    model : estimator
+        As for :func:`describe`.
+    ids : sequence, length n, optional
+        Name of each row; its number by default.
+
+    Raises
+    ------
+    InputError
+        If it is not a fitted clustering.
+    """
+    if not hasattr(model, "labels_") or not hasattr(model, "embedding_"):
+        raise InputError(
+            f"{type(model).__name__} has no labels_ and embedding_: fit a clustering first."
+        )
+    labels = np.asarray(model.labels_)
+    return {
+        "ids": [str(row) for row in (range(len(labels)) if ids is None else ids)],
+        "labels": labels,
+        "embedding": np.asarray(model.embedding_),
+        "eigenvalues": _optional_array(model, "eigenvalues_"),
+        "confidence": _optional_array(model, "confidence_"),
+        "affinity": getattr(model, "affinity_matrix_", None),
+        "history": list(getattr(model, "history_", ())),
+    }
 
 
 def _against(known: Sequence[Any] | None, labels: np.ndarray) -> dict[str, Any]:
@@ -149,6 +177,17 @@ def _optional_array(model: Any, name: str) -> np.ndarray | None:
 
 def _galleries(model: Any) -> Sequence[Mapping[str, Any]]:
     return list(model.galleries()) if hasattr(model, "galleries") else ()
+
+
+def _of_layers(
+    model: Any, rows: Any | None, ids: Sequence[str]
+) -> tuple[list[Gallery], list[tuple[str, float]]]:
+    """Maps and agreement, where there are layers and rows to draw them from."""
+    if rows is None or not hasattr(model, "layer_maps"):
+        return [], []
+    from fiedler.report.network import network_galleries, procedure_agreement
+
+    return network_galleries(model, rows, ids), procedure_agreement(model, rows)
 
 
 def _shown(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -125,6 +125,7 @@ def _content(data: ReportData) -> tuple[dict[str, Any], dict[str, Any], SpriteSh
         "side": drawn.sheets.side if drawn.sheets else 0,
         "parts": parts,
         "galleries": [sections.gallery(found) for found in data.galleries],
+        "agreement": data.agreement,
         "metrics": data.metrics,
         "timings": data.timings,
         "total_time": sum(data.timings.values()),

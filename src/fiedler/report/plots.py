@@ -13,7 +13,7 @@ import numpy as np
 from fiedler.exceptions import InputError
 from fiedler.report import figures, sections
 from fiedler.report.data import ReportData
-from fiedler.report.describe import describe
+from fiedler.report.describe import fitted_parts
 from fiedler.report.map_section import draw_map
 
 if TYPE_CHECKING:
@@ -143,12 +143,9 @@ def plot_history(model: Any, stage: str | None = None) -> Figure:
 
 
 def _described(model: Any, **shown: Any) -> ReportData:
-    """Only what the figures need: no words, no metrics."""
-    data = describe(model, ids=shown.get("ids"))
-    others = {name: value for name, value in shown.items() if name != "ids" and value is not None}
-    if not others:
-        return data
-    return ReportData(data.title, data.ids, data.labels, data.embedding, **others)
+    """Only what the figures need: no words, no metrics, no pictures."""
+    parts = fitted_parts(model, shown.pop("ids", None))
+    return ReportData(type(model).__name__, **parts, **shown)
 
 
 def _absent(model: Any, name: str) -> InputError:

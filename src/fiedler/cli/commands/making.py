@@ -138,17 +138,33 @@ def plan(
     features: Annotated[int, typer.Argument(min=1, metavar="D", help="Numbers in a row.")],
     clusters: o.Clusters = AUTO,
     method: Annotated[str, o.one_of(tuple(METHODS), "--method", help="Method.")] = "spectral",
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HxW", callback=o.size_option, help="The rows are images of height x width."
+        ),
+    ] = None,
     json: o.Json = False,
 ) -> None:
     """Estimate time and memory of a run before starting it.
 
-    For example: `fiedler plan 2000000 784 --clusters 10`
+    For example:
+
+    - `fiedler plan 2000000 784 --clusters 10`
+
+    - `fiedler plan 70000 784 --method sanet --size 28x28`
     """
+    shape: tuple[int, ...] = (rows, features)
+    if size is not None:
+        height, width = o.sides(size)
+        if features % (height * width):
+            raise typer.BadParameter(f"{features} numbers are no images of {size} pixels.")
+        shape = (rows, height, width, features // (height * width))
     terminal = Terminal(json=json)
     with ending(terminal):
         from fiedler.cli.info import plan as work
 
-        work(rows, features, None if clusters == AUTO else int(clusters), method, terminal)
+        work(shape, None if clusters == AUTO else int(clusters), method, terminal)
 
 
 def benchmark(

@@ -1,0 +1,29 @@
+"""SA-Net: layers of spectral analysis, their presets, and the estimator."""
+
+from fiedler.models.sanet.estimator import SANet
+from fiedler.models.sanet.layers import (
+    Binarization,
+    BlockHistogram,
+    Coding,
+    LocalContrast,
+    Normalization,
+    Orientation,
+    Pooling,
+    Procedure,
+    SpectralLayer,
+    VotingLayer,
+)
+
+__all__ = [
+    "Binarization",
+    "BlockHistogram",
+    "Coding",
+    "LocalContrast",
+    "Normalization",
+    "Orientation",
+    "Pooling",
+    "Procedure",
+    "SANet",
+    "SpectralLayer",
+    "VotingLayer",
+]

@@ -1,0 +1,359 @@
+"""``SANet``: images to clusters by layers of spectral analysis, without gradients."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from fiedler.graph import SearchOptions
+from fiedler.models.counts import check_count
+from fiedler.models.estimator import SavedEstimator
+from fiedler.models.rows import check_rows, resolve_device, seed_from
+from fiedler.models.sanet.inputs import cluster_counts, resolve_shape
+from fiedler.models.sanet.inspection import as_picture, visual_patterns
+from fiedler.models.sanet.layers import SpectralLayer
+from fiedler.models.sanet.network import (
+    Checkpoints,
+    FittedLayer,
+    apply_network,
+    fit_network,
+)
+from fiedler.models.sanet.presets import Recipe, recipe_for
+from fiedler.models.sanet.readout import Readout, apply_readout, read_kmeans, read_rebuilt
+from fiedler.models.sanet.sources import (
+    MapSource,
+    all_digests,
+    image_source,
+    largest_absolute,
+)
+from fiedler.models.sanet.state import restore_state, to_state
+from fiedler.progress import silent
+
+
+class SANet(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    ClusterMixin,  # type: ignore[misc]
+    SavedEstimator,
+):
+    """SA-Net: spectral analysis of patches as the layers of a deep network, no gradients.
+
+    Wang & Jiang (2020), "Spectral Analysis Network for Deep Representation Learning and Image
+    Clustering". The presets ``"default"``, ``"faces"`` and ``"natural"`` differ from the paper
+    where its text does not give its figures (``benchmarks/EXPERIMENTS.md``); those named
+    ``"...-paper"`` are the text.
+
+    Parameters
+    ----------
+    n_clusters : int or "auto", default="auto"
+        Clusters wanted; ``"auto"``: by modularity, up to ``max_clusters``.
+    layers : str or sequence of layers, default="default"
+        ``"default"`` (digits, objects), ``"faces"``, ``"natural"`` (colour photographs), the
+        paper's ``"digits-paper"``, ``"faces-paper"``, ``"natural-paper-2"``, ``"-3"``, ``"-5"``,
+        ``"fashion-paper"``, or a list such as ``[SpectralLayer(11, 5), Pooling(3)]``.
+    assign : {"auto", "kmeans", "rebuild"}, default="auto"
+        ``"kmeans"`` on the last layer's maps, as in the paper. ``"rebuild"``: one partition from
+        many candidates, judged without labels (:func:`fiedler.rebuild_partition`). ``"auto"``:
+        what the preset says; ``"rebuild"`` for given layers.
+    image_shape : tuple of int or None, default=None
+        Height, width and, for colour, channels of an image; one may be -1, as for numpy's reshape.
+        None takes the shape of the rows of X; plain vectors are then one patch each. Rows of
+        pixels need it, as in ``image_shape=(28, 28)``.
+    max_clusters : int, default=20
+        Most clusters that ``"auto"`` may choose.
+    recall : float, default=0.98
+        Share of true neighbours that searches must find.
+    device : {"auto", "cpu", "cuda", "mps"}, default="auto"
+        Where neighbours and kernels are computed.
+    checkpoint : path-like or None, default=None
+        Folder in which finished layers are kept; a fit that was stopped and is started again with
+        the same data and parameters goes on from there to the same result.
+    random_state : int, RandomState or None, default=None
+        Seed; an int makes results reproducible.
+    progress : callable or None, default=None
+        Called as ``progress(stage, done, total)``.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n,), int64
+        Cluster of each fitted image.
+    n_clusters_ : int
+    confidence_ : ndarray of shape (n,)
+        0 to 1: the share of like-labelled neighbours, or the margin between centres.
+    embedding_ : ndarray of shape (n, e)
+        The last layer's maps (``"kmeans"``), or eigenvectors of the graph of the images
+        (``"rebuild"``); each column's entry of largest absolute value is positive.
+    eigenvalues_ : ndarray
+        Of the graph of the images, or of the last spectral layer, ascending.
+    layers_ : tuple of layer objects
+        The layers that a preset's name stood for.
+    image_shape_ : tuple of int
+        Height, width, channels.
+    assignment_ : str
+        ``"kmeans"`` or ``"rebuild"``.
+    n_features_in_ : int
+        Numbers in an image.
+    timings_ : dict of str to float
+        Seconds spent in each stage.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fiedler import SANet
+    >>> images = load_digits().images
+    >>> model = SANet(n_clusters=10, random_state=0).fit(images[:1000])
+    >>> model.predict(images[1000:1001]).shape
+    (1,)
+    """
+
+    def __init__(
+        self,
+        n_clusters: Any = "auto",
+        *,
+        layers: Any = "default",
+        assign: str = "auto",
+        image_shape: tuple[int, ...] | None = None,
+        max_clusters: int = 20,
+        recall: float = 0.98,
+        device: str = "auto",
+        checkpoint: Any = None,
+        random_state: Any = None,
+        progress: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.layers = layers
+        self.assign = assign
+        self.image_shape = image_shape
+        self.max_clusters = max_clusters
+        self.recall = recall
+        self.device = device
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.progress = progress
+
+    def __sklearn_tags__(self) -> Any:
+        """Declare sparse input."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> SANet:
+        """Fit the layers one after the other, then cluster their output.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, d), or ImageFolder
+            Images, or rows of pixels with ``image_shape``, or plain vectors. Read block by block.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If the images or a parameter are unusable, or a patch does not fit into its map.
+        """
+        with self._all_or_nothing():
+            given = np.shape(X) if isinstance(X, (list, tuple)) else tuple(getattr(X, "shape", ()))
+            rows = check_rows(self, X, reset=True)
+            self.image_shape_ = resolve_shape(self.image_shape, given, self.n_features_in_)
+            recipe = recipe_for(self.layers, self.assign, self.image_shape_)
+            self.layers_ = recipe.layers
+            k, most = cluster_counts(rows, self.n_clusters, self.max_clusters)
+            self._seed = seed_from(self.random_state)
+            self._options = SearchOptions(
+                recall=self.recall, seed=self._seed, device=resolve_device(self.device)
+            )
+            self.timings_ = {}
+            self._index: Any = None
+            self._fit(rows, recipe, k, most)
+        return self
+
+    def _fit(self, rows: Any, recipe: Recipe, k: int | None, most: int) -> None:
+        progress = self.progress or silent
+        with self._timed("reading"):
+            self._scale = largest_absolute(rows)
+            images = image_source(rows, self.image_shape_, self._scale)
+            self._digests = all_digests(rows)
+        checkpoints = Checkpoints(self.checkpoint, self._fingerprint(most))
+        with self._timed("layers"):
+            self._most = most
+            self._stack, output = fit_network(
+                images, recipe.layers, most, self._options, checkpoints, progress
+            )
+        features = output.rows.reshape(len(output), -1)
+        with self._timed("clusters"):
+            if recipe.assign == "kmeans" and k is not None:
+                readout = read_kmeans(features, k, self._seed)
+            elif recipe.assign == "kmeans":
+                chosen = read_rebuilt(features, rows, None, most, self._options, silent)
+                readout = read_kmeans(features, chosen.n_clusters, self._seed)
+            else:
+                readout = read_rebuilt(features, rows, k, most, self._options, progress)
+        self._keep_readout(readout)
+
+    def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
+        """Fit and return ``labels_``, shape (n,)."""
+        return self.fit(X).labels_
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """Fit and return ``embedding_``, shape (n, e)."""
+        return self.fit(X).embedding_
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Give new images their embedding, layer by layer; nothing is refitted.
+
+        A fitted image gets what it got; an image's result does not depend on the others.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any of the forms that :meth:`fit` takes.
+
+        Returns
+        -------
+        ndarray of shape (m, e), float64
+        """
+        return self._apply(X)[0]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Give new images the cluster of their neighbours, or of the nearest centre, (m,) int64."""
+        return self._apply(X)[1]
+
+    def predict_with_confidence(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels as :meth:`predict` does, and how sure they are, each of shape (m,)."""
+        return self._apply(X)[1:]
+
+    @property
+    def fitted_layers(self) -> tuple[FittedLayer, ...]:
+        """The layers with what was fitted, in their order."""
+        check_is_fitted(self)
+        return tuple(self._stack)
+
+    def layer_maps(self, X: Any, layer: int) -> np.ndarray:
+        """Return the maps of images after a layer, (m, h, w, c), float32.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for :meth:`transform`. All maps are held in memory.
+        layer : int
+            Number of the layer, from 1.
+        """
+        check_is_fitted(self)
+        last = check_count("layer", layer, 1, len(self._stack), ", the number of layers")
+        source = self._source(check_rows(self, X, reset=False))
+        return np.concatenate(
+            [apply_network(self._stack[:last], maps) for _, maps in source.blocks()]
+        )
+
+    def galleries(self) -> list[dict[str, Any]]:
+        """Return what a report can show without the images: the visual patterns of layer 1.
+
+        Returns
+        -------
+        list of dict
+            With ``title``, ``text``, ``pictures`` and ``captions``, as
+            :class:`fiedler.report.Gallery` takes them; empty where no layer cuts patches.
+        """
+        check_is_fitted(self)
+        first = next((s.layer for s in self._stack if isinstance(s.layer, SpectralLayer)), None)
+        if first is None or first.patch is None:
+            return []
+        patterns = [as_picture(pattern) for pattern in visual_patterns(self)]
+        text = (
+            f"Mean patches of {len(patterns)} groups that the first spectral layer makes of the "
+            "fitted patches, the largest group first."
+        )
+        captions = [f"pattern {number}" for number in range(1, len(patterns) + 1)]
+        found = {"title": "Visual patterns", "text": text}
+        return [{**found, "pictures": patterns, "captions": captions}]
+
+    def _apply(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        check_is_fitted(self)
+        rows = check_rows(self, X, reset=False)
+        known = self._known(rows)
+        m = len(known)
+        embedding = np.empty((m, self.embedding_.shape[1]))
+        labels, confidence = np.empty(m, dtype=np.int64), np.empty(m)
+        fitted = known >= 0
+        embedding[fitted] = self.embedding_[known[fitted]]
+        labels[fitted] = self.labels_[known[fitted]]
+        confidence[fitted] = self.confidence_[known[fitted]]
+        new = np.flatnonzero(~fitted)
+        if len(new) and self._index is None:
+            self._index = self._readout.index(self._options)
+        source = self._source(rows)
+        size = source.block_size()
+        for start in range(0, len(new), size):
+            part = new[start : start + size]
+            maps = apply_network(self._stack, source.read(part))
+            features = maps.reshape(len(part), -1)
+            embedding[part], labels[part], confidence[part] = apply_readout(
+                self._readout, self._index, features
+            )
+        return embedding, labels, confidence
+
+    def _source(self, rows: Any) -> MapSource:
+        """Return rows as images, in blocks small enough for all layers."""
+        source = image_source(rows, self.image_shape_, self._scale)
+        needs = [step.fitted.bytes_per_image for step in self._stack if step.fitted is not None]
+        needs += [4 * int(np.prod(step.out_shape)) for step in self._stack]
+        return MapSource(source.rows, source.shape, source.steps, max(needs))
+
+    def _known(self, rows: Any) -> np.ndarray:
+        """Return which fitted image each row is, the first of equal ones, or -1."""
+        new = all_digests(rows)
+        order = np.argsort(self._digests[:, 0], kind="stable")
+        place = np.searchsorted(self._digests[order, 0], new[:, 0])
+        candidate = order[np.minimum(place, len(order) - 1)]
+        same = (self._digests[candidate] == new).all(axis=1)
+        return np.where(same, candidate, -1)
+
+    def _fingerprint(self, most: int) -> str:
+        """Return what says that a checkpoint is of this very fit."""
+        about = repr((self.layers_, self.image_shape_, most, self._seed, self.recall))
+        return blake2b(about.encode() + self._digests.tobytes(), digest_size=16).hexdigest()
+
+    def _keep_readout(self, readout: Readout) -> None:
+        self._readout = readout
+        self.labels_ = readout.labels
+        self.n_clusters_ = readout.n_clusters
+        self.confidence_ = readout.confidence
+        self.embedding_ = readout.embedding
+        self.assignment_ = readout.method
+        channels = [step.fitted.channels for step in self._stack if step.fitted is not None]
+        values = readout.eigenvalues
+        if not values.size:
+            values = np.sort(channels[-1].values) if channels else np.zeros(1)
+        self.eigenvalues_ = values
+        self.eigen_residuals_ = readout.residuals
+        self.n_connected_components_ = max(1, len(readout.component_sizes))
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.embedding_.shape[1])
+
+    def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return parameters (JSON) and arrays that restore the fitted estimator."""
+        return to_state(self)
+
+    @classmethod
+    def _from_state(cls, kept: dict[str, Any], arrays: dict[str, np.ndarray]) -> SANet:
+        """Restore what :meth:`_to_state` gave."""
+        model: SANet = cls._from_common(kept)
+        restore_state(model, kept, arrays)
+        return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the search index, which is rebuilt when it is needed (for pickle, joblib)."""
+        state = dict(super().__getstate__())
+        if "_index" in state:
+            state["_index"] = None
+        return state

@@ -1,0 +1,326 @@
+"""From the last layer's maps to clusters: k-means, or one partition rebuilt from several."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from fiedler.graph import KNN, NeighborGraph, NeighborIndex, SearchOptions, nearest_neighbors
+from fiedler.graph.knn import Weights, to_csr
+from fiedler.graph.shared import SharedSearch
+from fiedler.models.sanet.patches import principal_directions, unit_length
+from fiedler.models.sanet.procedures import neighbor_average, neighbor_weights
+from fiedler.partition import (
+    components_k,
+    markov_stability,
+    mixed_affinity,
+    modularity,
+    modularity_k,
+    rebuild_partition,
+)
+from fiedler.partition.assign import merge_microclusters
+from fiedler.partition.centers import kmeans
+from fiedler.progress import ProgressCallback
+from fiedler.spectrum import smallest_eigenpairs
+from fiedler.spectrum.signs import sign_of_columns
+
+_logger = logging.getLogger(__name__)
+# Features beyond this many directions are noise to the search and cost time.
+_DIRECTIONS = 128
+_SAMPLE = 20_000
+_NEIGHBORS = 10
+_SCALE_NEIGHBOR = 7
+_FEW_ROWS, _FEW_NEIGHBORS = 3000, 5
+_N_INIT = 20
+# Diffusion times of the candidates, and of the embedding that is kept.
+_TIMES = (0.0, 16.0, 64.0, 128.0)
+_KEPT_TIME = 64.0
+_CANDIDATE_STARTS = 4
+# Modularities that are closer than this are tied, and a walk of so many steps judges.
+_TIE = 0.002
+_JUDGING_TIME = 64.0
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Clusters of the fitted images and what new ones are compared with.
+
+    Attributes
+    ----------
+    method : {"kmeans", "rebuild"}
+    labels : ndarray of shape (n,), int64
+    confidence : ndarray of shape (n,), float64
+    embedding : ndarray of shape (n, e), float64
+        The features themselves (``"kmeans"``), or the eigenvectors of the graph of the images.
+    signs : ndarray of shape (e,)
+        By which features were multiplied.
+    centers : ndarray of shape (k, e)
+        In the embedding; empty for ``"rebuild"``.
+    points : ndarray of shape (n, p), float32
+        Features in principal directions; empty for ``"kmeans"``.
+    pca_mean, pca : ndarray
+        ``(features - mean) @ pca`` gives points; empty where they are the features.
+    eigenvalues, residuals, component_sizes : ndarray
+        Of the graph of the images; empty for ``"kmeans"``.
+    """
+
+    method: str
+    labels: np.ndarray
+    confidence: np.ndarray
+    embedding: np.ndarray
+    signs: np.ndarray
+    centers: np.ndarray
+    points: np.ndarray
+    pca_mean: np.ndarray
+    pca: np.ndarray
+    eigenvalues: np.ndarray
+    residuals: np.ndarray
+    component_sizes: np.ndarray
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return int(self.labels.max()) + 1
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return what a file must keep."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "method"}
+
+    def index(self, options: SearchOptions) -> NeighborIndex | None:
+        """Return the search index that new images need, where they need one."""
+        if not self.points.size:
+            return None
+        return options.index(self.points, min(8, len(self.points) - 1), "euclidean")
+
+
+def read_kmeans(features: np.ndarray, k: int, seed: int) -> Readout:
+    """Cluster the last maps (n, f) by k-means, as the paper does."""
+    labels, centers = kmeans(features, k, n_init=_N_INIT, rng=np.random.default_rng(seed))
+    signs = sign_of_columns(features).astype(np.float64)
+    embedding = features * signs
+    centers = centers * signs
+    none, empty = np.empty(0), np.empty((0, 0), dtype=np.float32)
+    return Readout(
+        "kmeans",
+        labels,
+        by_centers(embedding, centers)[1],
+        embedding,
+        signs,
+        centers,
+        empty,
+        none,
+        empty,
+        none,
+        none,
+        np.empty(0, dtype=np.int64),
+    )
+
+
+def read_rebuilt(
+    features: np.ndarray,
+    rows: Any,
+    k: int | None,
+    most: int,
+    options: SearchOptions,
+    progress: ProgressCallback,
+) -> Readout:
+    """Return the best of many partitions, some rebuilt from the others; none sees a label.
+
+    Candidates: k-means on the features; k-means on the leading eigenvectors of the graph of the
+    images, weighted by several diffusion times; micro-clusters merged by modularity; and what
+    :func:`fiedler.partition.rebuild_partition` makes of these. They are judged by modularity on an
+    equal mix of the neighbour graphs of the raw rows and of what was learned. Where that leaves a
+    tie between unlike partitions, the one of larger Markov stability at a long time is taken.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, f), float32
+        Last maps.
+    rows : array-like of shape (n, ...)
+        The images as they came.
+    k : int or None
+        Clusters; None: by modularity, at most ``most``.
+    most : int
+        For which eigenvectors are computed.
+    options : SearchOptions
+    progress : callable
+        Called as ``progress("clusters", done, total)``.
+    """
+    n = len(features)
+    mean, directions, points = _to_points(features, options.seed)
+    graph, search = _image_graph(points, options)
+    pairs = smallest_eigenpairs(graph, min(3 * most, n), random_state=options.seed)
+    if k is None:
+        found = components_k(pairs.component_sizes)
+        by_merging = modularity_k(pairs.vectors, graph, k_max=most, random_state=options.seed)
+        k = found if found is not None and found <= most else by_merging
+    progress("clusters", 1, 3)
+    vectors = pairs.vectors[:, : min(3 * k, n)]
+    values = pairs.values[: min(3 * k, n)]
+    places = diffused(vectors, values, _KEPT_TIME)
+    judges = judging_graphs(rows, search, places, options)
+    progress("clusters", 2, 3)
+    tried = candidates(points, vectors, values, judges[0], k, options.seed)
+    for judge in judges:
+        rebuilt = rebuild_partition([c for _, c in tried], judge, k, random_state=options.seed)
+        tried.append(("rebuilt", rebuilt))
+    labels = best_of(tried, judges[0], k, options.seed)
+    progress("clusters", 3, 3)
+    signs = sign_of_columns(places)
+    voters = search.cut(min(8, search.n_neighbors))
+    return Readout(
+        "rebuild",
+        labels,
+        _votes(voters.indices, voters.distances, labels)[np.arange(n), labels],
+        np.ascontiguousarray(places * signs),
+        signs,
+        np.empty((0, 0)),
+        points,
+        mean,
+        directions,
+        pairs.values,
+        pairs.residuals,
+        pairs.component_sizes,
+    )
+
+
+def candidates(
+    points: np.ndarray,
+    vectors: np.ndarray,
+    values: np.ndarray,
+    graph: sp.csr_matrix,
+    k: int,
+    seed: int,
+) -> list[tuple[str, np.ndarray]]:
+    """Return partitions (n,) by several read-outs, with their names; merging is by ``graph``."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(_CANDIDATE_STARTS):
+        found.append(("k-means on features", kmeans(points, k, n_init=3, rng=rng)[0]))
+    for time in _TIMES:
+        places = diffused(vectors, values, time)
+        for _ in range(2):
+            found.append((f"k-means at time {time:g}", kmeans(places, k, n_init=3, rng=rng)[0]))
+    for count in (k, 2 * k, 3 * k):
+        merged = merge_microclusters(vectors[:, :count], k, graph, rng=rng)
+        found.append((f"merged in {count} eigenvectors", merged.labels))
+    leading = unit_length(vectors[:, :k])
+    found.append(("k-means on k eigenvectors", kmeans(leading, k, n_init=5, rng=rng)[0]))
+    return found
+
+
+def judging_graphs(
+    rows: Any, search: NeighborGraph, places: np.ndarray, options: SearchOptions
+) -> list[sp.csr_matrix]:
+    """Return equal mixes of the graph of the raw rows and of what was learned.
+
+    The first, learned from features and eigenvectors, judges; the second knows the features alone.
+    """
+    count = _count(len(places))
+    raw = binary_graph(options.index(rows, count, "euclidean").graph())
+    near = binary_graph(search.cut(min(count, search.n_neighbors)))
+    learned = mixed_affinity([near, binary_graph(nearest_neighbors(places, count))])
+    return [mixed_affinity([raw, learned]), mixed_affinity([raw, near])]
+
+
+def best_of(
+    tried: list[tuple[str, np.ndarray]], judge: sp.csr_matrix, k: int, seed: int
+) -> np.ndarray:
+    """Return the partition (n,) of largest modularity, of a tie the most stable one.
+
+    Partitions with fewer clusters than others are passed over.
+    """
+    n = judge.shape[0]
+    pairs = smallest_eigenpairs(judge, min(6 * k, n), random_state=seed)
+    counts = [len(np.unique(labels)) for _, labels in tried]
+    gains, scores = np.empty(len(tried)), np.empty(len(tried))
+    for i, (name, labels) in enumerate(tried):
+        gains[i] = modularity(judge, labels) if counts[i] == max(counts) else -np.inf
+        scores[i] = markov_stability(pairs, labels, _JUDGING_TIME)
+        _logger.info("%s: modularity %.4f, stability %.4f", name, gains[i], scores[i])
+    tied = gains >= gains.max() - _TIE
+    chosen = tried[int(np.where(tied, scores, -np.inf).argmax())][1]
+    return np.unique(chosen, return_inverse=True)[1].astype(np.int64)
+
+
+def binary_graph(graph: NeighborGraph) -> sp.csr_matrix:
+    """Return the symmetric binary matrix of a neighbour graph."""
+    directed = to_csr(graph.indices, np.ones(graph.indices.shape), len(graph.indices))
+    return sp.csr_matrix(directed.maximum(directed.T))
+
+
+def diffused(vectors: np.ndarray, values: np.ndarray, time: float) -> np.ndarray:
+    """Return ``(1 - value)^time`` times eigenvectors (n, e), rows of unit length."""
+    return unit_length(vectors * np.maximum(1.0 - values, 0.0) ** time)
+
+
+def apply_readout(
+    readout: Readout, index: NeighborIndex | None, features: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give new images their embedding (m, e), labels (m,) and confidence (m,)."""
+    if index is None:
+        embedding = features * readout.signs
+        return embedding, *by_centers(embedding, readout.centers)
+    points = features
+    if readout.pca.size:
+        points = (features - readout.pca_mean) @ readout.pca
+    count = min(8, len(readout.points) - 1)
+    indices, distances = index.query(np.ascontiguousarray(points, dtype=np.float32), count)
+    embedding = unit_length(neighbor_average(indices, distances, readout.embedding))
+    votes = _votes(indices, distances, readout.labels)
+    labels = votes.argmax(axis=1)
+    return embedding, labels, votes[np.arange(len(votes)), labels]
+
+
+def by_centers(points: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest centre of points (m, e) and ``1 - a / b`` with the two distances."""
+    squared = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1)
+    squared = np.maximum(squared - 2.0 * points @ centers.T, 0.0)
+    labels = squared.argmin(axis=1)
+    if len(centers) == 1:
+        return labels, np.ones(len(points))
+    nearest, second = np.sqrt(np.partition(squared, 1, axis=1)[:, :2]).T
+    return labels, 1.0 - nearest / np.where(second > 0, second, 1.0)
+
+
+def _votes(indices: np.ndarray, distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the share of each cluster among the neighbours, (m, k)."""
+    weights = neighbor_weights(distances)
+    votes = np.zeros((len(indices), int(labels.max()) + 1))
+    for j in range(indices.shape[1]):
+        votes[np.arange(len(votes)), labels[indices[:, j]]] += weights[:, j]
+    return votes
+
+
+def _to_points(features: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reduce features (n, f) to their principal directions where there are many."""
+    if features.shape[1] <= _DIRECTIONS:
+        return np.empty(0, dtype=np.float32), np.empty((0, 0), dtype=np.float32), features
+    sample = features
+    if len(features) > _SAMPLE:
+        rng = np.random.default_rng(seed)
+        sample = features[np.sort(rng.choice(len(features), _SAMPLE, replace=False))]
+    mean, directions = principal_directions(sample, min(_DIRECTIONS, len(sample)))
+    return mean, directions, np.ascontiguousarray((features - mean) @ directions)
+
+
+def _image_graph(points: np.ndarray, options: SearchOptions) -> tuple[sp.csr_matrix, NeighborGraph]:
+    """Return the graph of the images and the neighbours that it was made from.
+
+    Self-tuned, unless all images have so many equals that distances have no scale.
+    """
+    count = min(_NEIGHBORS, len(points) - 1)
+    shared = SharedSearch(options.method, options.recall, options.seed, options.device)
+    found = shared.index(points, count, "euclidean").graph()
+    spread = found.distances[:, min(_SCALE_NEIGHBOR, count) - 1].any()
+    weights: Weights = "self-tuning" if spread else "binary"
+    affinity = KNN(count, weights, scale_neighbor=_SCALE_NEIGHBOR)
+    return affinity.fit(points, shared).matrix, found
+
+
+def _count(n: int) -> int:
+    return min(_NEIGHBORS if n >= _FEW_ROWS else _FEW_NEIGHBORS, n - 1)

@@ -1,0 +1,205 @@
+"""``SANet`` as a whole: pictures in, clusters out, new pictures, resumed fits, real data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from test_sanet_layers import stripes
+
+import fiedler
+from fiedler import (
+    KNN,
+    Binarization,
+    Coding,
+    ImageFolder,
+    Pooling,
+    Procedure,
+    SANet,
+    SpectralLayer,
+    VotingLayer,
+)
+from fiedler.evaluation import accuracy
+from fiedler.exceptions import InputError
+from fiedler.models.sanet import network
+from fiedler.models.sanet.inspection import procedure_maps, visual_patterns
+from fiedler.report import describe
+from fiedler.report.network import procedure_agreement
+
+LAYERS = [
+    SpectralLayer(
+        5, 2, [Procedure(6, KNN(7)), Procedure(4, KNN(9))], padding="same", landmarks=200
+    ),
+    Pooling(2, 1, "average"),
+    SpectralLayer(3, procedures=[Procedure(4)], graph="position", n_pca=10),
+]
+IMAGES, TRUE = stripes(90, 0), np.arange(90) % 3
+NEW = stripes(30, 1)
+
+
+@pytest.fixture(scope="module")
+def model() -> SANet:
+    return SANet(3, layers=LAYERS, random_state=0).fit(IMAGES)
+
+
+@parametrize_with_checks([SANet()])
+def test_scikit_learn_contract(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_kinds_are_found_and_new_images_join_them(model: SANet) -> None:
+    assert accuracy(TRUE, model.labels_) == 1.0
+    assert model.image_shape_ == (8, 8, 1)
+    assert model.n_features_in_ == 64
+    match = model.labels_[:3]
+    np.testing.assert_array_equal(model.predict(NEW), match[np.arange(30) % 3])
+    labels, confidence = model.predict_with_confidence(NEW)
+    assert ((confidence > 0.3) & (confidence <= 1)).all()
+    assert model.predict(NEW[:1]) == labels[:1]
+    assert SANet(layers=LAYERS, random_state=0).fit(IMAGES).n_clusters_ in (3, 4, 5)
+
+
+def test_every_form_of_the_same_images(model: SANet, tmp_path: Path) -> None:
+    grey = np.clip(60 * IMAGES + 128, 0, 255).astype(np.uint8)
+    for i, image in enumerate(grey):
+        Image.fromarray(image).save(tmp_path / f"{i:02}.png")
+    flat = SANet(3, layers=LAYERS, image_shape=(8, -1), random_state=0).fit(grey.reshape(90, -1))
+    for rows in (grey, grey[..., None], grey.astype(np.float64) / 255, ImageFolder(tmp_path)):
+        found = SANet(3, layers=LAYERS, random_state=0).fit(rows)
+        assert found.image_shape_ == (8, 8, 1)
+        np.testing.assert_array_equal(found.labels_, flat.labels_)
+        np.testing.assert_allclose(found.embedding_, flat.embedding_, atol=1e-4)
+    colour = np.stack([grey, grey // 2, 255 - grey], axis=3)
+    found = SANet(3, layers=LAYERS, random_state=0).fit(colour)
+    assert found.image_shape_ == (8, 8, 3)
+    assert accuracy(TRUE, found.labels_) > 0.9
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    flat = IMAGES.reshape(90, -1)
+    with pytest.raises(InputError, match=r"image_shape=\(7, 9\) does not fit rows of 64 numbers"):
+        SANet(image_shape=(7, 9)).fit(flat)
+    with pytest.raises(InputError, match="an image has height, width"):
+        SANet(image_shape=(64,)).fit(flat)
+    with pytest.raises(InputError, match="n_clusters must be an integer or 'auto'"):
+        SANet("eigengap").fit(flat)
+    with pytest.raises(InputError, match="a patch of 9 x 9 does not fit into maps of 8 x 8"):
+        SANet(3, layers=[SpectralLayer(9)]).fit(IMAGES)
+
+
+def test_maps_of_each_layer(model: SANet) -> None:
+    shapes = [model.layer_maps(NEW[:4], number).shape for number in (1, 2, 3)]
+    assert shapes == [(4, 4, 4, 10), (4, 3, 3, 10), (4, 1, 1, 4)]
+    with pytest.raises(InputError, match="layer must be between 1 and 3"):
+        model.layer_maps(NEW, 4)
+
+
+def test_the_papers_last_layers() -> None:
+    layers = [*LAYERS[:2], Binarization(), Coding(4)]
+    model = SANet(3, layers=layers, assign="kmeans", random_state=0).fit(IMAGES)
+    assert model.assignment_ == "kmeans"
+    assert model.embedding_.shape == (90, 3 * 3 * 3)
+    assert set(np.unique(np.abs(model.embedding_))) <= set(range(16))
+    assert accuracy(TRUE, model.labels_) > 0.9
+
+
+def test_faces_are_tolerant_to_shifts() -> None:
+    rng = np.random.default_rng(0)
+    big = stripes(60, 2, 20)
+    moved = [
+        image[r : r + 18, c : c + 18]
+        for image, (r, c) in zip(big, rng.integers(0, 3, size=(60, 2)), strict=True)
+    ]
+    model = SANet(3, layers="faces", random_state=0).fit(np.stack(moved))
+    assert isinstance(model.layers_[1], VotingLayer)
+    assert accuracy(np.arange(60) % 3, model.labels_) > 0.9
+
+
+class Stop:
+    """Raises KeyboardInterrupt when a stage of this name is reported."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        if stage == self.stage:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stage", ["layer 1: graphs", "layer 3: graphs", "clusters"])
+def test_a_stopped_fit_goes_on(
+    model: SANet, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        SANet(3, layers=LAYERS, random_state=0, checkpoint=folder, progress=Stop(stage)).fit(IMAGES)
+    finished = len(list(folder.glob("layer-*")))
+    assert finished == {"layer 1: graphs": 0, "layer 3: graphs": 1, "clusters": 2}[stage]
+    fits = []
+    fit = network.fit_spectral
+    monkeypatch.setattr(
+        network, "fit_spectral", lambda *args, **kwargs: fits.append(1) or fit(*args, **kwargs)
+    )
+    resumed = SANet(3, layers=LAYERS, random_state=0, checkpoint=folder).fit(IMAGES)
+    assert len(fits) == 2 - finished
+    np.testing.assert_array_equal(resumed.labels_, model.labels_)
+    np.testing.assert_array_equal(resumed.embedding_, model.embedding_)
+    np.testing.assert_array_equal(resumed.transform(NEW), model.transform(NEW))
+    # other images are another fit
+    other = SANet(3, layers=LAYERS, random_state=0, checkpoint=folder).fit(stripes(90, 7))
+    assert not np.array_equal(other.embedding_, model.embedding_)
+
+
+def test_material_for_a_report(model: SANet) -> None:
+    patterns = visual_patterns(model, 8)
+    assert patterns.shape == (8, 5, 5, 1)
+    maps = procedure_maps(model, IMAGES)
+    assert [m.shape for m in maps] == [(90, 4)]
+    data = describe(model, rows=IMAGES, ids=[f"image {i}" for i in range(90)])
+    assert [gallery.title for gallery in data.galleries] == [
+        "Visual patterns",
+        "Layer 1: SpectralLayer",
+        "Layer 2: Pooling",
+    ]
+    assert [picture.shape for picture in data.galleries[0].pictures] == [(5, 5)] * 40
+    # six images, each before eight of its ten maps
+    shown = data.galleries[1]
+    assert [picture.shape for picture in shown.pictures] == [(8, 8), *[(4, 4)] * 8] * 6
+    assert shown.captions[0] == "image 0"
+    assert shown.captions[-9:-6] == ["image 89", "map 1", "map 2"]
+    assert all(picture.dtype == np.uint8 for picture in shown.pictures)
+    assert data.agreement == []  # the last layer has one procedure
+    assert [gallery.title for gallery in describe(model).galleries] == ["Visual patterns"]
+
+
+def test_which_procedures_agree() -> None:
+    model = SANet(3, layers=LAYERS[:2], assign="kmeans", random_state=0).fit(IMAGES)
+    ((first, alone), (second, also)) = procedure_agreement(model, IMAGES)
+    assert first.startswith("Procedure(n_components=6, affinity=KNN(n_neighbors=7")
+    assert second.startswith("Procedure(n_components=4")
+    assert min(alone, also) > 0.5
+
+
+def test_without_patches_there_is_nothing_to_show() -> None:
+    flat = IMAGES.reshape(90, -1)
+    data = describe(SANet(3, random_state=0).fit(flat), rows=flat)
+    assert (data.galleries, data.agreement) == ([], [])
+
+
+def test_real_digits() -> None:
+    images, known = fiedler.load_dataset("digits").X, fiedler.load_dataset("digits").y
+    model = SANet(10, random_state=0).fit(images[:1400])
+    assert accuracy(known[:1400], model.labels_) > 0.9
+    assert accuracy(known[1400:], model.predict(images[1400:])) > 0.85
+
+
+def test_real_faces(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIEDLER_DATA", str(data_dir))
+    faces = fiedler.load_dataset("yaleb")
+    some = faces.y < 8
+    model = SANet(8, layers="faces", random_state=0).fit(faces.X[some])
+    assert accuracy(faces.y[some], model.labels_) > 0.95
