@@ -40,11 +40,11 @@ _BASE_BYTES = 600e6
 _PRODUCTS_PER_SECOND_CORE = 1.0e11
 _EDGE_COLUMNS_PER_SECOND_CORE = 1.5e8
 _NEIGHBORS = 7
-# The same for SANet's default preset, fitted to benchmarks/sanet_cost.py, one core.
+# The same for SANet's default preset, from single runs on 10,000 images, one core.
 _SANET_BASE_BYTES = 1.2e9
 _SANET_BASE_SECONDS = 8.0
-_SANET_SECONDS_PER_PATCH = 3.0e-5
-_SANET_SECONDS_PER_IMAGE = 4.0e-3
+_SANET_SECONDS_PER_PATCH = 2.0e-5
+_SANET_SECONDS_PER_IMAGE = 1.5e-3
 
 
 def estimate_cost(
