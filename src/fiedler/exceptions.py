@@ -41,6 +41,10 @@ class CollapsedOutputsError(FiedlerError, ArithmeticError):
     """A network's outputs became linearly dependent or not finite; the message says what to do."""
 
 
+class CollapsedOutputsWarning(UserWarning):
+    """A network's outputs span fewer dimensions than there are clusters; labels are still made."""
+
+
 class SmallNetworkWarning(UserWarning):
     """The network is too small to express every spectral map of so many rows."""
 

@@ -15,7 +15,12 @@ import torch
 from torch import Tensor
 
 from fiedler import persistence
-from fiedler.exceptions import CollapsedOutputsError, InputError, SmallNetworkWarning
+from fiedler.exceptions import (
+    CollapsedOutputsError,
+    CollapsedOutputsWarning,
+    InputError,
+    SmallNetworkWarning,
+)
 from fiedler.graph import KNN, SearchOptions, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, check_count
@@ -373,14 +378,17 @@ class SpectralNet(NetworkClustering):
         return wanted
 
     def _report_collapse(self, k: int) -> None:
-        """Refuse outputs that hold fewer dimensions than there are clusters to tell apart."""
+        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart."""
         rank = self.embedding_.shape[1]
-        if rank < min(k, self._n_outputs(k, self._fitted_recipe, len(self.embedding_))):
-            raise CollapsedOutputsError(
-                f"the trained outputs span {rank} dimensions, too few for {k} clusters: the "
-                "training collapsed. Lower the learning rate, raise the batch size, or ask for "
-                "fewer clusters."
-            )
+        if rank >= min(k, self._n_outputs(k, self._fitted_recipe, len(self.embedding_))):
+            return
+        what = (
+            f"the trained outputs span {rank} dimensions, too few for {k} clusters: the training "
+            "collapsed. Lower the learning rate, raise the batch size, or ask for fewer clusters."
+        )
+        if rank < 2:
+            raise CollapsedOutputsError(what)
+        warnings.warn(what, CollapsedOutputsWarning, stacklevel=5)
 
     def _identity(
         self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int, labels: np.ndarray | None
