@@ -11,16 +11,20 @@ if TYPE_CHECKING:
     from fiedler.data import ImageFolder, load_dataset, open_rows
     from fiedler.graph import KNN, Epsilon, Gaussian, NeighborGraph, nearest_neighbors
     from fiedler.models import (
+        DSCDAN,
         BatchAffinity,
+        DSCDANRecipe,
+        LearnedGraph,
+        Round,
         SpectralClustering,
         SpectralEmbedding,
         SpectralNet,
         SpectralNetRecipe,
     )
-    from fiedler.networks import ConvMap, DenseMap, RandomAffine
+    from fiedler.networks import ConvCoder, ConvMap, DenseCoder, DenseMap, RandomAffine
     from fiedler.partition import rebuild_partition
     from fiedler.persistence import load
-    from fiedler.training import Autoencoder, Siamese, Training
+    from fiedler.training import Autoencoder, DualLoss, Siamese, Training
 
 # Heavy imports (torch, scikit-learn) happen at first use of a name, not at `import fiedler`.
 _HOMES = {
@@ -33,31 +37,45 @@ _HOMES = {
     "NeighborGraph": "graph",
     "nearest_neighbors": "graph",
     "BatchAffinity": "models",
+    "DSCDAN": "models",
+    "DSCDANRecipe": "models",
+    "LearnedGraph": "models",
+    "Round": "models",
     "SpectralClustering": "models",
     "SpectralEmbedding": "models",
     "SpectralNet": "models",
     "SpectralNetRecipe": "models",
+    "ConvCoder": "networks",
+    "DenseCoder": "networks",
     "ConvMap": "networks",
     "DenseMap": "networks",
     "RandomAffine": "networks",
     "rebuild_partition": "partition",
     "load": "persistence",
     "Autoencoder": "training",
+    "DualLoss": "training",
     "Siamese": "training",
     "Training": "training",
 }
 
 __all__ = [
+    "DSCDAN",
     "KNN",
     "Autoencoder",
     "BatchAffinity",
+    "ConvCoder",
     "ConvMap",
+    "DSCDANRecipe",
+    "DenseCoder",
     "DenseMap",
+    "DualLoss",
     "Epsilon",
     "Gaussian",
     "ImageFolder",
+    "LearnedGraph",
     "NeighborGraph",
     "RandomAffine",
+    "Round",
     "Siamese",
     "SpectralClustering",
     "SpectralEmbedding",

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fiedler.models.clustering import SpectralClustering
+    from fiedler.models.dscdan import DSCDAN, DSCDANRecipe, LearnedGraph, Round
     from fiedler.models.embedding import SpectralEmbedding
     from fiedler.models.spectralnet import BatchAffinity, SpectralNet, SpectralNetRecipe
 
 __all__ = [
+    "DSCDAN",
     "BatchAffinity",
+    "DSCDANRecipe",
+    "LearnedGraph",
+    "Round",
     "SpectralClustering",
     "SpectralEmbedding",
     "SpectralNet",
@@ -20,6 +25,10 @@ __all__ = [
 
 _HOMES = {
     "BatchAffinity": "spectralnet",
+    "DSCDAN": "dscdan",
+    "DSCDANRecipe": "dscdan",
+    "LearnedGraph": "dscdan",
+    "Round": "dscdan",
     "SpectralClustering": "clustering",
     "SpectralEmbedding": "embedding",
     "SpectralNet": "spectralnet",
