@@ -100,6 +100,11 @@ METHODS: dict[str, MethodSpec] = {
         "a network into the eigenspace of the neighbour graph",
         _spectralnet_suits,
     ),
+    "dscdan": MethodSpec(
+        "fiedler.models:DSCDAN",
+        "an autoencoder and a network into the eigenspace, trained together",
+        lambda job: None,
+    ),
     "spectral": MethodSpec(
         "fiedler.models:SpectralClustering", "neighbour graph, eigenvectors", _spectral_suits
     ),
