@@ -102,7 +102,7 @@ ESTIMATORS: list[Callable[..., Any]] = [
     SpectralNet,
     partial(SpectralNet, 3, recipe=BRIEF),
     partial(SpectralNet, 3, recipe=AS_PUBLISHED),
-    partial(DSCDAN, recipe=BRIEF_DUAL),
+    partial(DSCDAN, 3, recipe=BRIEF_DUAL),
     partial(DSCDAN, 3, recipe=AS_PUBLISHED_DUAL),
 ]
 
