@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
-from typing import Any
+import re
+import warnings
+from typing import Any, cast
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from fiedler.exceptions import InputError
+from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError
+from fiedler.graph import SearchOptions
+from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.rows import check_rows, resolve_device
-from fiedler.partition import Partition, nearest_center
+from fiedler.partition import Partition, assign_labels, nearest_center, rebuilt_partition
+from fiedler.partition.assign import Assignment
 from fiedler.training import RowReader, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
+
+# Fewer rows of a batch than this for each output leave its orthonormality to chance.
+_ROWS_PER_OUTPUT = 4
+
+
+def digest(array: np.ndarray) -> str:
+    """Return a number of the array's content, as text."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 class NetworkClustering(
@@ -32,6 +47,10 @@ class NetworkClustering(
     """
 
     image_shape: Any
+    n_components: Any
+    assign: str
+    recall: float
+    device: str
     embedding_: np.ndarray
     labels_: np.ndarray
     eigenvalues_: np.ndarray
@@ -127,6 +146,62 @@ class NetworkClustering(
         if len(shape) > 1 and shape != given:
             raise InputError(f"image_shape is {given}, but the images have shape {shape}.")
         return given
+
+    def _n_outputs(self, k: int, n: int, *, extra: int, batch_size: int) -> int:
+        """Return the number of outputs for k clusters of n rows."""
+        size = min(batch_size, n)
+        if self.n_components is not None:
+            wanted = check_count("n_components", self.n_components, 1, n, ", the number of rows")
+        else:
+            wanted = min(k + extra, max(k, n // _ROWS_PER_OUTPUT))
+        if size < min(n, _ROWS_PER_OUTPUT * wanted):
+            raise InputError(
+                f"{wanted} outputs need batches of at least {_ROWS_PER_OUTPUT * wanted} rows to be "
+                f"made orthonormal, got batch_size={size}. Raise it, or lower n_clusters, "
+                "max_clusters or n_components."
+            )
+        return wanted
+
+    def _report_collapse(self, k: int, wanted: int) -> None:
+        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart."""
+        rank = self.embedding_.shape[1]
+        if rank >= min(k, wanted):
+            return
+        what = (
+            f"the trained outputs span {rank} dimensions, too few for {k} clusters: the training "
+            "collapsed. Lower the learning rate, raise the batch size, or ask for fewer clusters."
+        )
+        if rank < 2:
+            raise CollapsedOutputsError(what)
+        warnings.warn(what, CollapsedOutputsWarning, stacklevel=5)
+
+    def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
+        if self.assign == "auto" and graph is not None:
+            device = str(self._device)
+            options = SearchOptions(recall=self.recall, seed=self._seed, device=device)
+            return rebuilt_partition(self.embedding_, k, graph, options=options)
+        return assign_labels(
+            self.embedding_,
+            k,
+            method=cast(Assignment, self.assign),
+            affinity=graph,
+            random_state=self._seed,
+        )
+
+    def _identity(self, rows: Any, recipe: Any, n_outputs: int) -> dict[str, Any]:
+        """Return what a checkpoint must agree with to be gone on from."""
+        n = int(rows.shape[0])
+        some = rows[:: max(1, n // 64)]
+        dense = some.toarray() if sp.issparse(some) else np.asarray(some)
+        return {
+            # a function's address is another one in the process that goes on
+            "recipe": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(recipe)),
+            "seed": self._seed,
+            "shape": [n, *self.row_shape_],
+            "outputs": n_outputs,
+            "recall": self.recall,
+            "rows": digest(dense),
+        }
 
     def _embed(self, reader: RowReader) -> np.ndarray:
         return outputs_of(self._network, reader, self._rotation)

@@ -54,7 +54,7 @@ def rebuilt_partition(
     plain = kmeans_partition(vectors, k, rng=rng)
     if k == 1 or plain.n_clusters < k:
         return plain
-    graph = _embedding_graph(vectors, options)
+    graph = embedding_graph(vectors, options)
     mixed = mixed_affinity([affinity, graph])
     widths = sorted({min(k + 2, vectors.shape[1]), vectors.shape[1]})
     candidates = [plain.labels]
@@ -70,7 +70,8 @@ def rebuilt_partition(
     return _with_centers(row_normalized(vectors), labels, rng)
 
 
-def _embedding_graph(vectors: np.ndarray, options: SearchOptions) -> sp.csr_matrix:
+def embedding_graph(vectors: np.ndarray, options: SearchOptions) -> sp.csr_matrix:
+    """Return the graph of the ten nearest neighbours of an embedding's rows, by direction."""
     rows = row_normalized(vectors).astype(np.float32)
     neighbors = min(_NEIGHBORS, len(rows) - 1)
     return sp.csr_matrix(KNN(neighbors).fit(rows, options).matrix)

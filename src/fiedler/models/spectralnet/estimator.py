@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,24 +21,21 @@ from fiedler.exceptions import (
 )
 from fiedler.graph import KNN, SearchOptions, given_graph
 from fiedler.graph.known_labels import check_known_labels
-from fiedler.models.counts import check_cluster_count, check_count
-from fiedler.models.network import NetworkClustering
+from fiedler.models.counts import check_cluster_count
+from fiedler.models.fitting import Fit, fit_graph
+from fiedler.models.network import NetworkClustering, digest
+from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device, seed_from
 from fiedler.models.spectralnet import stages
-from fiedler.models.spectralnet.readout import choose_clusters, rotate_by_batches
 from fiedler.models.spectralnet.recipe import SpectralNetRecipe, resolve_recipe, settle
 from fiedler.networks.build import Standardize
 from fiedler.networks.capacity import vc_capacity, vc_needed
-from fiedler.partition import Partition, assign_labels, rebuilt_partition
-from fiedler.partition.assign import ASSIGNMENTS, Assignment
+from fiedler.partition.assign import ASSIGNMENTS
 from fiedler.progress import silent
 from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
 from fiedler.training import Checkpoint, RowReader, outputs_of
 from fiedler.training.processes import from_first, is_first, join_processes, own_device
 from fiedler.training.spectral import Forward
-
-# Fewer rows of a batch than this for each output leave its orthonormality to chance.
-_ROWS_PER_OUTPUT = 4
 
 
 @dataclass(frozen=True)
@@ -55,10 +50,6 @@ class _Space:
         source = self.function if self.graph is None else self.graph
         assert source is not None
         return source
-
-
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 class SpectralNet(NetworkClustering):
@@ -210,7 +201,7 @@ class SpectralNet(NetworkClustering):
         labels: np.ndarray | None,
         given: sp.csr_matrix | None,
     ) -> None:
-        n_outputs = self._n_outputs(most, recipe, int(rows.shape[0]))
+        n_outputs = self._wanted(most, recipe, int(rows.shape[0]))
         self._device = own_device(torch.device(resolve_device(self.device)))
         join_processes(self._device)
         fit = self._start(rows, recipe, n_outputs, labels, given)
@@ -237,7 +228,7 @@ class SpectralNet(NetworkClustering):
         n_outputs: int,
         labels: np.ndarray | None,
         given: sp.csr_matrix | None,
-    ) -> stages.Fit:
+    ) -> Fit:
         """Build the network and what the stages share."""
         self.timings_ = {}
         # without a random_state each process would draw another seed
@@ -262,20 +253,21 @@ class SpectralNet(NetworkClustering):
                     "a checkpoint is gone on from with the same random_state, but it is None; "
                     "pass a number, such as random_state=0."
                 )
-            identity = self._identity(rows, recipe, n_outputs, labels)
+            identity = self._identity(rows, recipe, n_outputs)
+            identity["known_labels"] = None if labels is None else digest(labels)
             identity["graph"] = None if given is None else [given.nnz, float(given.sum())]
             checkpoint = Checkpoint(self.checkpoint, identity)
         options = SearchOptions(
             recall=self.recall, seed=self._seed, device=str(self._device), progress=progress
         )
-        return stages.Fit(self._seed, self._device, options, progress, checkpoint, [])
+        return Fit(self._seed, self._device, options, progress, checkpoint, [])
 
     def _build(self, n_outputs: int) -> torch.nn.Module:
         return stages.build_network(self._fitted_recipe, self.row_shape_, n_outputs, self._seed)
 
     def _train_front(
         self,
-        fit: stages.Fit,
+        fit: Fit,
         recipe: SpectralNetRecipe,
         reader: RowReader,
         labels: np.ndarray | None,
@@ -306,7 +298,7 @@ class SpectralNet(NetworkClustering):
         if not recipe.uses_graph:
             return _Space(None, stages.batch_function(recipe.affinity, space, labels)), inner
         with self._timed("graph"):
-            graph = stages.fit_graph(fit, recipe.affinity, space.rows, labels, given)
+            graph = fit_graph(fit, recipe.affinity, space.rows, labels, given)
         return _Space(graph, None), inner
 
     def _read_out(
@@ -327,26 +319,13 @@ class SpectralNet(NetworkClustering):
             k = choose_clusters(
                 embedding, rotation.values, space.graph, most, self.n_clusters, self._seed
             )
-        kept = self._n_outputs(k, recipe, len(outputs))
+        kept = self._wanted(k, recipe, len(outputs))
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        self._report_collapse(k)
+        self._report_collapse(k, kept)
         partition = self._assign(k, space.graph)
         self._keep_partition(partition)
-
-    def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
-        if self.assign == "auto" and graph is not None:
-            device = str(self._device)
-            options = SearchOptions(recall=self.recall, seed=self._seed, device=device)
-            return rebuilt_partition(self.embedding_, k, graph, options=options)
-        return assign_labels(
-            self.embedding_,
-            k,
-            method=cast(Assignment, self.assign),
-            affinity=graph,
-            random_state=self._seed,
-        )
 
     def _rotate(
         self, outputs: np.ndarray, recipe: SpectralNetRecipe, space: _Space
@@ -362,51 +341,9 @@ class SpectralNet(NetworkClustering):
             seed=self._seed,
         )
 
-    def _n_outputs(self, k: int, recipe: SpectralNetRecipe, n: int) -> int:
-        """Return the number of outputs for k clusters of n rows."""
-        size = min(recipe.training.batch_size, n)
-        if self.n_components is not None:
-            wanted = check_count("n_components", self.n_components, 1, n, ", the number of rows")
-        else:
-            wanted = min(k + recipe.extra_outputs, max(k, n // _ROWS_PER_OUTPUT))
-        if size < min(n, _ROWS_PER_OUTPUT * wanted):
-            raise InputError(
-                f"{wanted} outputs need batches of at least {_ROWS_PER_OUTPUT * wanted} rows to be "
-                f"made orthonormal, got batch_size={size}. Raise it, or lower n_clusters, "
-                "max_clusters or n_components."
-            )
-        return wanted
-
-    def _report_collapse(self, k: int) -> None:
-        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart."""
-        rank = self.embedding_.shape[1]
-        if rank >= min(k, self._n_outputs(k, self._fitted_recipe, len(self.embedding_))):
-            return
-        what = (
-            f"the trained outputs span {rank} dimensions, too few for {k} clusters: the training "
-            "collapsed. Lower the learning rate, raise the batch size, or ask for fewer clusters."
-        )
-        if rank < 2:
-            raise CollapsedOutputsError(what)
-        warnings.warn(what, CollapsedOutputsWarning, stacklevel=5)
-
-    def _identity(
-        self, rows: Any, recipe: SpectralNetRecipe, n_outputs: int, labels: np.ndarray | None
-    ) -> dict[str, Any]:
-        """Return what a checkpoint must agree with to be gone on from."""
-        n = int(rows.shape[0])
-        some = rows[:: max(1, n // 64)]
-        dense = some.toarray() if sp.issparse(some) else np.asarray(some)
-        return {
-            # a function's address is another one in the process that goes on
-            "recipe": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(recipe)),
-            "seed": self._seed,
-            "shape": [n, *self.row_shape_],
-            "outputs": n_outputs,
-            "recall": self.recall,
-            "rows": _digest(dense),
-            "known_labels": None if labels is None else _digest(labels),
-        }
+    def _wanted(self, k: int, recipe: SpectralNetRecipe, n: int) -> int:
+        batch_size = recipe.training.batch_size
+        return self._n_outputs(k, n, extra=recipe.extra_outputs, batch_size=batch_size)
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         kept, arrays = super()._to_state()

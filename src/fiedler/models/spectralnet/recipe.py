@@ -18,7 +18,8 @@ RecipeName = Literal["default", "paper"]
 _GRAPH = KNN()
 
 
-def _check(name: str, value: object, kinds: tuple[type, ...], *words: str) -> None:
+def check_part(name: str, value: object, kinds: tuple[type, ...], *words: str) -> None:
+    """Refuse a part of a recipe that is of no allowed kind, nor one of the words."""
     if isinstance(value, kinds) or value in words:
         return
     allowed = [*(repr(word) for word in words), *(kind.__name__ for kind in kinds)]
@@ -99,11 +100,11 @@ class SpectralNetRecipe(ShortRepr):
 
     def __post_init__(self) -> None:
         """Refuse what no part can use."""
-        _check("codes", self.codes, (Autoencoder, type(None)))
-        _check("siamese", self.siamese, (Siamese, type(None)))
-        _check("network", self.network, (DenseMap, ConvMap), "auto")
-        _check("views", self.views, (RandomAffine, type(None)), "auto")
-        _check("training", self.training, (Training,), "auto")
+        check_part("codes", self.codes, (Autoencoder, type(None)))
+        check_part("siamese", self.siamese, (Siamese, type(None)))
+        check_part("network", self.network, (DenseMap, ConvMap), "auto")
+        check_part("views", self.views, (RandomAffine, type(None)), "auto")
+        check_part("training", self.training, (Training,), "auto")
         known = isinstance(self.affinity, (KNN, Epsilon, BatchAffinity))
         if not (known or callable(self.affinity)):
             raise InputError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,50 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from fiedler.exceptions import InputError
-from fiedler.graph import NeighborGraph, SearchOptions, check_affinity, nearest_neighbors
-from fiedler.graph.known_labels import constrain_batch, constrain_graph
+from fiedler.graph import NeighborGraph, check_affinity, nearest_neighbors
+from fiedler.graph.known_labels import constrain_batch
+from fiedler.models.fitting import Fit, Source, map_task
 from fiedler.models.spectralnet.recipe import BatchAffinity, SpectralNetRecipe
 from fiedler.networks import DenseMap, batch_affinity, build_autoencoder, build_map
 from fiedler.networks.build import Standardize
-from fiedler.progress import ProgressCallback
-from fiedler.training import Checkpoint, RowReader, Task, Training, outputs_of, train
+from fiedler.training import RowReader, outputs_of
 from fiedler.training.codes import Autoencoder, AutoencoderTask, Siamese, SiameseTask
 from fiedler.training.processes import from_first
-from fiedler.training.spectral import BatchTask, Forward, PairTask, WholeTask
-
-
-@dataclass
-class Fit:
-    """What the stages of one fit have in common.
-
-    Attributes
-    ----------
-    seed : int
-    device : torch.device
-    options : SearchOptions
-    progress : callable
-    checkpoint : Checkpoint or None
-    history : list of dict
-        Rows of every stage.
-    """
-
-    seed: int
-    device: torch.device
-    options: SearchOptions
-    progress: ProgressCallback
-    checkpoint: Checkpoint | None
-    history: list[dict[str, Any]]
-
-    def train(self, task: Task, settings: Training, stage: str) -> None:
-        """Train one stage and keep its history."""
-        self.history += train(
-            task,
-            settings,
-            stage=stage,
-            seed=self.seed,
-            progress=self.progress,
-            checkpoint=self.checkpoint,
-        )
+from fiedler.training.spectral import Forward
 
 
 def build_network(
@@ -115,25 +80,6 @@ def _neighbors(fit: Fit, rows: Any, k: int) -> np.ndarray:
     return from_first({"indices": graph.indices})["indices"]
 
 
-def fit_graph(
-    fit: Fit,
-    affinity: Any,
-    rows: Any,
-    labels: np.ndarray | None,
-    given: sp.csr_matrix | None,
-) -> sp.csr_matrix:
-    """Return the affinity of all rows, known labels worked in, the same in every process."""
-    matrix = given
-    if matrix is None:
-        matrix = sp.csr_matrix(affinity.fit(rows, fit.options).matrix)
-    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
-    shared = from_first(parts)
-    graph = sp.csr_matrix((shared["data"], shared["indices"], shared["indptr"]), shape=matrix.shape)
-    if labels is None:
-        return graph
-    return constrain_graph(graph, labels, np.random.default_rng(fit.seed))
-
-
 def batch_function(
     affinity: BatchAffinity | Callable[[Any, Any], Any],
     reader: RowReader,
@@ -180,30 +126,18 @@ def train_map(
     fit: Fit,
     recipe: SpectralNetRecipe,
     forward: Forward,
-    source: sp.csr_matrix | Callable[[np.ndarray], Tensor],
+    source: Source,
     image_shape: tuple[int, ...],
 ) -> None:
     """Train the map along the edges of a graph, or on batches of rows."""
     settings = recipe.training
-    n = len(forward.reader)
-    task: PairTask | WholeTask | BatchTask
-    if not isinstance(source, sp.csr_matrix):
-        task = BatchTask(
-            forward,
-            source,
-            settings.batch_size,
-            normalized=recipe.normalized,
-            alternate=recipe.alternate,
-        )
-    elif n <= settings.batch_size and recipe.views is None:
-        task = WholeTask(forward, source, normalized=recipe.normalized)
-    else:
-        task = PairTask(
-            forward,
-            source,
-            settings.batch_size,
-            normalized=recipe.normalized,
-            views=recipe.views,
-            image_shape=image_shape,
-        )
+    task = map_task(
+        forward,
+        source,
+        settings.batch_size,
+        normalized=recipe.normalized,
+        alternate=recipe.alternate,
+        views=recipe.views,
+        image_shape=image_shape,
+    )
     fit.train(task, settings, "spectral map")

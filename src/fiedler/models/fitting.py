@@ -1,0 +1,104 @@
+"""What the fits of networks share: seed and progress, the graph, the task of a spectral map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from fiedler.graph import SearchOptions
+from fiedler.graph.known_labels import constrain_graph
+from fiedler.networks import RandomAffine
+from fiedler.progress import ProgressCallback
+from fiedler.training import Checkpoint, Task, Training, train
+from fiedler.training.processes import from_first
+from fiedler.training.spectral import BatchTask, Forward, PairTask, WholeTask
+
+# A graph of all rows, or the affinity among the rows of a batch by their numbers.
+Source: TypeAlias = sp.csr_matrix | Callable[[np.ndarray], Tensor]
+
+
+@dataclass
+class Fit:
+    """What the stages of one fit have in common.
+
+    Attributes
+    ----------
+    seed : int
+    device : torch.device
+    options : SearchOptions
+    progress : callable
+    checkpoint : Checkpoint or None
+    history : list of dict
+        Rows of every stage.
+    """
+
+    seed: int
+    device: torch.device
+    options: SearchOptions
+    progress: ProgressCallback
+    checkpoint: Checkpoint | None
+    history: list[dict[str, Any]]
+
+    def train(self, task: Task, settings: Training, stage: str) -> None:
+        """Train one stage and keep its history."""
+        self.history += train(
+            task,
+            settings,
+            stage=stage,
+            seed=self.seed,
+            progress=self.progress,
+            checkpoint=self.checkpoint,
+        )
+
+
+def fit_graph(
+    fit: Fit,
+    affinity: Any,
+    rows: Any,
+    labels: np.ndarray | None = None,
+    given: sp.csr_matrix | None = None,
+) -> sp.csr_matrix:
+    """Return the affinity of all rows, known labels worked in, the same in every process."""
+    matrix = given
+    if matrix is None:
+        matrix = sp.csr_matrix(affinity.fit(rows, fit.options).matrix)
+    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+    shared = from_first(parts)
+    graph = sp.csr_matrix((shared["data"], shared["indices"], shared["indptr"]), shape=matrix.shape)
+    if labels is None:
+        return graph
+    return constrain_graph(graph, labels, np.random.default_rng(fit.seed))
+
+
+def map_task(
+    forward: Forward,
+    source: Source,
+    batch_size: int,
+    *,
+    normalized: bool,
+    alternate: bool = False,
+    views: RandomAffine | None = None,
+    image_shape: tuple[int, ...] | None = None,
+) -> Task:
+    """Return the task of a spectral map: along the edges of a graph, or on batches of rows.
+
+    A graph of no more rows than a batch holds is trained on whole, unless there are views.
+    """
+    if not isinstance(source, sp.csr_matrix):
+        return BatchTask(forward, source, batch_size, normalized=normalized, alternate=alternate)
+    if len(forward.reader) <= batch_size and views is None:
+        return WholeTask(forward, source, normalized=normalized)
+    return PairTask(
+        forward,
+        source,
+        batch_size,
+        normalized=normalized,
+        views=views,
+        image_shape=image_shape,
+    )
