@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from fiedler.data import ImageFolder, load_dataset, open_rows
     from fiedler.graph import KNN, Epsilon, Gaussian, NeighborGraph, nearest_neighbors
     from fiedler.models import (
+        DSCDAN,
         BatchAffinity,
+        DSCDANRecipe,
+        LearnedGraph,
+        Round,
         SANet,
         SpectralClustering,
         SpectralEmbedding,
@@ -30,10 +34,10 @@ if TYPE_CHECKING:
         SpectralLayer,
         VotingLayer,
     )
-    from fiedler.networks import ConvMap, DenseMap, RandomAffine
+    from fiedler.networks import ConvCoder, ConvMap, DenseCoder, DenseMap, RandomAffine
     from fiedler.partition import rebuild_partition
     from fiedler.persistence import load
-    from fiedler.training import Autoencoder, Siamese, Training
+    from fiedler.training import Autoencoder, DualLoss, Siamese, Training
 
 # Heavy imports (torch, scikit-learn) happen at first use of a name, not at `import fiedler`.
 _HOMES = {
@@ -47,6 +51,10 @@ _HOMES = {
     "nearest_neighbors": "graph",
     "BatchAffinity": "models",
     "SANet": "models",
+    "DSCDAN": "models",
+    "DSCDANRecipe": "models",
+    "LearnedGraph": "models",
+    "Round": "models",
     "SpectralClustering": "models",
     "SpectralEmbedding": "models",
     "SpectralNet": "models",
@@ -61,28 +69,37 @@ _HOMES = {
     "Procedure": "models.sanet",
     "SpectralLayer": "models.sanet",
     "VotingLayer": "models.sanet",
+    "ConvCoder": "networks",
+    "DenseCoder": "networks",
     "ConvMap": "networks",
     "DenseMap": "networks",
     "RandomAffine": "networks",
     "rebuild_partition": "partition",
     "load": "persistence",
     "Autoencoder": "training",
+    "DualLoss": "training",
     "Siamese": "training",
     "Training": "training",
 }
 
 __all__ = [
+    "DSCDAN",
     "KNN",
     "Autoencoder",
     "BatchAffinity",
     "Binarization",
     "BlockHistogram",
     "Coding",
+    "ConvCoder",
     "ConvMap",
+    "DSCDANRecipe",
+    "DenseCoder",
     "DenseMap",
+    "DualLoss",
     "Epsilon",
     "Gaussian",
     "ImageFolder",
+    "LearnedGraph",
     "LocalContrast",
     "NeighborGraph",
     "Normalization",
@@ -90,6 +107,7 @@ __all__ = [
     "Pooling",
     "Procedure",
     "RandomAffine",
+    "Round",
     "SANet",
     "Siamese",
     "SpectralClustering",

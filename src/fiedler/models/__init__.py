@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fiedler.models.clustering import SpectralClustering
+    from fiedler.models.dscdan import DSCDAN, DSCDANRecipe, LearnedGraph, Round
     from fiedler.models.embedding import SpectralEmbedding
     from fiedler.models.sanet import SANet
     from fiedler.models.spectralnet import BatchAffinity, SpectralNet, SpectralNetRecipe
 
 __all__ = [
+    "DSCDAN",
     "BatchAffinity",
+    "DSCDANRecipe",
+    "LearnedGraph",
+    "Round",
     "SANet",
     "SpectralClustering",
     "SpectralEmbedding",
@@ -23,6 +28,10 @@ __all__ = [
 _HOMES = {
     "BatchAffinity": "spectralnet",
     "SANet": "sanet",
+    "DSCDAN": "dscdan",
+    "DSCDANRecipe": "dscdan",
+    "LearnedGraph": "dscdan",
+    "Round": "dscdan",
     "SpectralClustering": "clustering",
     "SpectralEmbedding": "embedding",
     "SpectralNet": "spectralnet",

@@ -6,11 +6,14 @@ from fiedler.networks.augment import RandomAffine, random_views, warp
 from fiedler.networks.batch_affinity import batch_affinity
 from fiedler.networks.build import ConvMap, DenseMap, build_autoencoder, build_map
 from fiedler.networks.capacity import vc_capacity
+from fiedler.networks.coder import ConvCoder, DenseCoder
 from fiedler.networks.losses import contrastive_loss, pair_loss, spectral_loss
 from fiedler.networks.orthonormal import OrthonormalLayer, orthonormal_weights
 
 __all__ = [
+    "ConvCoder",
     "ConvMap",
+    "DenseCoder",
     "DenseMap",
     "OrthonormalLayer",
     "RandomAffine",

@@ -17,6 +17,7 @@ __all__ = ["decode_params", "encode_params", "load", "load_state", "save", "save
 # Only what is listed here can come out of a file.
 _ESTIMATORS = {
     "SANet": "fiedler.models:SANet",
+    "DSCDAN": "fiedler.models:DSCDAN",
     "SpectralClustering": "fiedler.models:SpectralClustering",
     "SpectralEmbedding": "fiedler.models:SpectralEmbedding",
     "SpectralNet": "fiedler.models:SpectralNet",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from fiedler.training.checkpoint import Checkpoint
 from fiedler.training.codes import Autoencoder, Siamese
+from fiedler.training.dual import DualLoss
 from fiedler.training.loop import Task, Training, train
 from fiedler.training.reader import RowReader, outputs_of
 
 __all__ = [
     "Autoencoder",
     "Checkpoint",
+    "DualLoss",
     "RowReader",
     "Siamese",
     "Task",

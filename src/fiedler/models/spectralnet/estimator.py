@@ -15,7 +15,6 @@ from torch import Tensor
 from fiedler import persistence
 from fiedler.exceptions import (
     CollapsedOutputsError,
-    CollapsedOutputsWarning,
     InputError,
     SmallNetworkWarning,
 )

@@ -1,0 +1,365 @@
+"""``DSCDAN``: a dual autoencoder and a spectral network, trained together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from fiedler import persistence
+from fiedler.exceptions import InputError
+from fiedler.graph import SearchOptions
+from fiedler.models.counts import check_cluster_count
+from fiedler.models.dscdan import rounds
+from fiedler.models.dscdan.recipe import DSCDANRecipe, resolve_recipe, settle
+from fiedler.models.fitting import Fit, Source, fit_graph
+from fiedler.models.network import NetworkClustering
+from fiedler.models.readout import choose_clusters, rotate_by_batches
+from fiedler.models.rows import check_rows, resolve_device, seed_from
+from fiedler.networks.dual import CodesOf, DecodedOf, DualNetwork
+from fiedler.partition.assign import ASSIGNMENTS
+from fiedler.progress import silent
+from fiedler.spectrum.ritz import rayleigh_ritz
+from fiedler.training import Checkpoint, RowReader, outputs_of
+from fiedler.training.checkpoint import load_module, module_arrays
+from fiedler.training.dual import DualTask
+from fiedler.training.processes import process_group
+
+# What is kept of each phase to be looked at.
+_PHASE_ROWS, _EXAMPLES = 2000, 64
+
+
+class DSCDAN(NetworkClustering):
+    """Deep spectral clustering by a dual autoencoder network.
+
+    Yang, Deng, Zheng, Yan & Liu (2019), "Deep Spectral Clustering using Dual Autoencoder Network",
+    CVPR. An autoencoder whose codes tell much of their rows and bear noise; on its codes a network
+    into the eigenspace of a graph; both trained together. ``recipe="paper"`` is the published
+    procedure; the default trains along the edges of the rows' graph, shows images through random
+    views, and reads the clusters with several centres each.
+
+    Parameters
+    ----------
+    n_clusters : int or {"auto", "eigengap", "modularity"}, default="auto"
+        Clusters wanted, or the rule that chooses their number up to ``max_clusters``: as for
+        :class:`SpectralClustering`.
+    recipe : {"default", "paper"} or DSCDANRecipe, default="default"
+        The parts: autoencoder, its loss, spectral network, graph, rounds of the joint phase.
+    n_components : int or None, default=None
+        Outputs of the spectral network. None takes the number of clusters and a few more.
+    image_shape : tuple of int or None, default=None
+        (h, w) or (h, w, channels) of the images that flat rows are. Rows that come as images tell
+        it themselves. Images get convolutions and random views.
+    assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="auto"
+        From eigenvectors to labels; as for :class:`SpectralNet`.
+    max_clusters : int, default=20
+        Most clusters that a rule may choose.
+    recall : float, default=0.98
+        Of the neighbour search.
+    device : {"auto", "cpu", "cuda", "mps"}, default="auto"
+    checkpoint : path-like or None, default=None
+        A file to which the training is written every half minute and at Ctrl-C, and from which
+        ``fit`` with the same rows and parameters goes on, to the same result. It is deleted when
+        the fit ends.
+    random_state : int, RandomState, Generator or None
+    progress : callable or None
+        Called as ``progress(stage, done, total)``.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n,), int64
+        What ``predict`` gives the fitted rows.
+    confidence_ : ndarray of shape (n,)
+        How much nearer a row is to its own cluster's centre than to another's, 0 to 1.
+    n_clusters_ : int
+    embedding_ : ndarray of shape (n, n_components), float64
+        Approximate eigenvectors by rising eigenvalue.
+    eigenvalues_ : ndarray of shape (n_components,)
+        Rayleigh quotients of the columns, as for :class:`SpectralNet`.
+    history_ : list of dict
+        Training: stage, step, loss, learning_rate, seconds.
+    rounds_ : list of dict
+        Of each round of the joint phase: round, clusters, changed (share of rows, against the
+        round before or the codes), score (modularity on the graphs of rows and embeddings),
+        kept (whether it is the round whose networks are kept: that of the largest score).
+    phases_ : dict of str to ndarray of shape (at most 2000, d), float32
+        Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
+    examples_ : dict of str to ndarray of shape (at most 64, n_features_in_), float32
+        ``"rows"``, and what the decoder makes of them: ``"decoded"``, and ``"decoded_noisy"`` from
+        codes with noise.
+    row_shape_, n_features_in_, timings_, assignment_
+        Shape of a row, numbers in it, seconds of each stage, the assignment used.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fiedler import DSCDAN
+    >>> images = load_digits().images
+    >>> model = DSCDAN(n_clusters=10, random_state=0).fit(images[:1500])  # doctest: +SKIP
+    >>> model.predict(images[1500:]).shape  # doctest: +SKIP
+    (297,)
+    """
+
+    _network: DualNetwork
+    phases_: dict[str, np.ndarray]
+    examples_: dict[str, np.ndarray]
+    rounds_: list[dict[str, Any]]
+
+    def __init__(
+        self,
+        n_clusters: Any = "auto",
+        *,
+        recipe: Any = "default",
+        n_components: int | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        assign: str = "auto",
+        max_clusters: int = 20,
+        recall: float = 0.98,
+        device: str = "auto",
+        checkpoint: Any = None,
+        random_state: Any = None,
+        progress: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.recipe = recipe
+        self.n_components = n_components
+        self.image_shape = image_shape
+        self.assign = assign
+        self.max_clusters = max_clusters
+        self.recall = recall
+        self.device = device
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.progress = progress
+
+    def fit(self, X: Any, y: Any = None) -> DSCDAN:
+        """Train the autoencoder, then all networks together, and cluster.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
+            Rows: numpy, torch, memory map, scipy sparse, image folder.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If the rows or a parameter are unusable.
+        CollapsedOutputsError
+            If the training diverged.
+        """
+        if self.assign not in ASSIGNMENTS:
+            raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
+        with self._all_or_nothing():
+            rows = check_rows(self, X, reset=True)
+            self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
+            recipe = settle(resolve_recipe(self.recipe), self.row_shape_, int(rows.shape[0]))
+            most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
+            self._fit(rows, recipe, most)
+        return self
+
+    def codes(self, X: Any) -> np.ndarray:
+        """Return the autoencoder's codes ``mu`` of rows, shape (m, n_codes), float32."""
+        check_is_fitted(self)
+        rows = check_rows(self, X, reset=False)
+        return outputs_of(CodesOf(self._network), RowReader(rows, self._device))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Return what the decoder makes of the rows' codes, shape (m, n_features_in_), float32."""
+        check_is_fitted(self)
+        rows = check_rows(self, X, reset=False)
+        return outputs_of(DecodedOf(self._network), RowReader(rows, self._device))
+
+    def _fit(self, rows: Any, recipe: DSCDANRecipe, most: int) -> None:
+        n = int(rows.shape[0])
+        self._most = most
+        n_outputs = self._wanted(most, recipe, n)
+        fit = self._start(rows, recipe, n_outputs)
+        with process_group(fit.device):
+            reader = RowReader(rows, fit.device)
+            network = self._network
+            rng = np.random.default_rng(fit.seed)
+            network.measure(reader.sample(rng))
+            self.phase_rows_ = np.sort(rng.choice(n, min(n, _PHASE_ROWS), replace=False))
+            if recipe.pretraining is not None:
+                with self._timed("pretraining"):
+                    settings = recipe.pretraining
+                    task = DualTask(
+                        network, reader, recipe.loss, settings.batch_size, settings.precision
+                    )
+                    fit.train(task, settings, "pretraining")
+                self.phases_["pretraining"] = self._phase(reader, CodesOf(network))
+            graph = None
+            if recipe.graph is not None:
+                with self._timed("graph"):
+                    graph = fit_graph(fit, recipe.graph, rows, None)
+            if recipe.spectral is None:
+                self._read_out(reader, recipe, graph, None)
+            else:
+                self._fit_rounds(fit, recipe, reader, graph)
+        self._keep_examples(reader, recipe)
+        self.history_ = fit.history
+        if fit.checkpoint is not None:
+            fit.checkpoint.remove()
+
+    def _start(self, rows: Any, recipe: DSCDANRecipe, n_outputs: int) -> Fit:
+        """Build the network and what the stages share."""
+        self.timings_, self.phases_, self.rounds_ = {}, {}, []
+        self._seed = seed_from(self.random_state)
+        self._device = torch.device(resolve_device(self.device))
+        self._fitted_recipe = recipe
+        self._network = self._build(n_outputs).to(self._device)
+        progress = self.progress or silent
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(self.checkpoint, self._identity(rows, recipe, n_outputs))
+        options = SearchOptions(
+            recall=self.recall, seed=self._seed, device=str(self._device), progress=progress
+        )
+        return Fit(self._seed, self._device, options, progress, checkpoint, [])
+
+    def _build(self, n_outputs: int) -> DualNetwork:
+        recipe = self._fitted_recipe
+        return DualNetwork(
+            recipe.coder,
+            self.row_shape_,
+            n_codes=recipe.n_codes,
+            spectral=recipe.spectral,
+            n_outputs=n_outputs,
+            n_centers=self._most,
+            critic_width=recipe.critic_width,
+            seed=self._seed,
+        )
+
+    def _fit_rounds(
+        self, fit: Fit, recipe: DSCDANRecipe, reader: RowReader, graph: sp.csr_matrix | None
+    ) -> None:
+        """Train the joint phase round by round until clusters settle; keep the best round."""
+        network = self._network
+        clusters = rounds.clusters_of_codes(network, reader, self._most, fit.seed)
+        snapshots: list[rounds.Snapshot] = []
+        for number, spec in enumerate(recipe.rounds, start=1):
+            name = f"joint {number}"
+            with self._timed(name):
+                source = rounds.source_of(fit, spec, network, reader, graph, clusters)
+                rounds.place_centers(network, reader, clusters.labels)
+                task = rounds.joint_task(
+                    recipe, spec, network, reader, source, self.row_shape_, clusters
+                )
+                fit.train(task, spec.training, name)
+            with self._timed(f"assignment {number}"):
+                self._read_out(reader, recipe, graph, source)
+            changed = rounds.changed_share(clusters.labels, self.labels_)
+            self.rounds_.append(
+                {"round": number, "clusters": self.n_clusters_, "changed": round(changed, 6)}
+            )
+            self.phases_[name] = self.embedding_[self.phase_rows_].astype(np.float32)
+            clusters = rounds.Clusters(self.labels_, self.confidence_)
+            snapshots.append(self._snapshot())
+            if changed <= recipe.settled:
+                break
+        with self._timed("choice"):
+            self._keep_best(snapshots, rounds.score_snapshots(snapshots, graph, fit))
+
+    def _read_out(
+        self,
+        reader: RowReader,
+        recipe: DSCDANRecipe,
+        graph: sp.csr_matrix | None,
+        source: Source | None,
+    ) -> None:
+        """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
+        outputs = outputs_of(self._network, reader).astype(np.float64)
+        if graph is not None:
+            rotation = rayleigh_ritz(outputs, graph, normalized=recipe.normalized)
+        elif callable(source):
+            size = recipe.rounds[0].training.batch_size
+            rotation = rotate_by_batches(
+                outputs, source, size, normalized=recipe.normalized, seed=self._seed
+            )
+        else:
+            rotation = rayleigh_ritz(outputs, source, normalized=recipe.normalized)
+        k = self._most
+        if isinstance(self.n_clusters, str):
+            embedding = outputs @ rotation.weights
+            k = choose_clusters(embedding, rotation.values, graph, k, self.n_clusters, self._seed)
+        kept = self._wanted(k, recipe, len(outputs))
+        self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
+        self.embedding_ = self._embed(reader)
+        self.eigenvalues_ = rotation.values[:kept]
+        self._report_collapse(k, kept)
+        self._keep_partition(self._assign(k, graph))
+
+    def _wanted(self, k: int, recipe: DSCDANRecipe, n: int) -> int:
+        smallest = min(spec.training.batch_size for spec in recipe.rounds)
+        return self._n_outputs(k, n, extra=recipe.extra_outputs, batch_size=smallest)
+
+    def _snapshot(self) -> rounds.Snapshot:
+        weights = {k: v.copy() for k, v in module_arrays(self._network, "").items()}
+        return rounds.Snapshot(
+            weights, self._rotation, self.eigenvalues_, self.embedding_, self._partition
+        )
+
+    def _keep_best(self, snapshots: list[rounds.Snapshot], scores: list[float]) -> None:
+        """Take up the round of the largest score."""
+        best = int(np.argmax(scores))
+        for i, (row, score) in enumerate(zip(self.rounds_, scores, strict=True)):
+            row |= {"score": score, "kept": i == best}
+        chosen = snapshots[best]
+        load_module(self._network, chosen.weights, "")
+        self._rotation, self.eigenvalues_ = chosen.rotation, chosen.eigenvalues
+        self.embedding_ = chosen.embedding
+        self._keep_partition(chosen.partition)
+
+    def _phase(self, reader: RowReader, module: torch.nn.Module) -> np.ndarray:
+        return outputs_of(module, RowReader(reader.rows[self.phase_rows_], self._device))
+
+    def _keep_examples(self, reader: RowReader, recipe: DSCDANRecipe) -> None:
+        """Keep some rows with their two decodings."""
+        network = self._network
+        shown = self.phase_rows_[:: max(1, len(self.phase_rows_) // _EXAMPLES)][:_EXAMPLES]
+        some = RowReader(reader.rows[shown], self._device)
+        noise = np.random.default_rng(self._seed).standard_normal(recipe.n_codes)
+        factors = torch.from_numpy(1.0 + recipe.loss.noise * noise).float().to(self._device)
+        self.examples_ = {
+            "rows": some.take(np.arange(len(shown))).cpu().numpy(),
+            "decoded": outputs_of(DecodedOf(network), some),
+            "decoded_noisy": outputs_of(DecodedOf(network, factors), some),
+        }
+
+    def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        kept, arrays = super()._to_state()
+        recipe = self._fitted_recipe
+        parts = {name: getattr(recipe, name) for name in _BUILT_FROM}
+        kept["fitted_recipe"] = persistence.encode_params(parts)
+        kept |= {"most": self._most, "rounds": self.rounds_, "phases": list(self.phases_)}
+        arrays["phase_rows_"] = self.phase_rows_
+        arrays |= {f"phase.{i}": array for i, array in enumerate(self.phases_.values())}
+        arrays |= {f"example.{name}": array for name, array in self.examples_.items()}
+        return kept, arrays
+
+    def _restore_parts(self, kept: dict[str, Any]) -> None:
+        parts = persistence.decode_params(kept["fitted_recipe"])
+        self._fitted_recipe = DSCDANRecipe(**parts)
+        self._most, self.rounds_ = int(kept["most"]), kept["rounds"]
+
+    @classmethod
+    def _from_state(cls, kept: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+        estimator = super()._from_state(kept, arrays)
+        estimator.phase_rows_ = arrays["phase_rows_"]
+        estimator.phases_ = {name: arrays[f"phase.{i}"] for i, name in enumerate(kept["phases"])}
+        estimator.examples_ = {
+            name: arrays[f"example.{name}"] for name in ("rows", "decoded", "decoded_noisy")
+        }
+        return estimator
+
+
+# What of a recipe the network is built from.
+_BUILT_FROM = ("coder", "n_codes", "critic_width", "spectral")

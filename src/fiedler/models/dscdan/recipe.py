@@ -1,0 +1,225 @@
+"""What a DSCDAN is made of: one frozen description, and its two named versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from fiedler.exceptions import InputError
+from fiedler.graph import KNN
+from fiedler.models.spectralnet.recipe import FEW_ROWS, BatchAffinity, check_part
+from fiedler.networks import DenseMap, RandomAffine
+from fiedler.networks.coder import ConvCoder, DenseCoder
+from fiedler.networks.orthonormal import ORTHONORMALIZATIONS, Orthonormalization
+from fiedler.networks.short_repr import ShortRepr
+from fiedler.training import Training
+from fiedler.training.dual import DualLoss
+
+_GRAPH = KNN()
+_LOSS = DualLoss()
+_SPECTRAL = DenseMap((512,))
+# Images smaller than this have no room for strided convolutions.
+_LEAST_SIDE = 4
+
+
+@dataclass(frozen=True, repr=False)
+class LearnedGraph(ShortRepr):
+    """The neighbour graph of what the network makes of the rows, as it is when a round begins.
+
+    Parameters
+    ----------
+    space : {"codes", "hidden"}
+        The codes, or the last hidden layer of the spectral network compared by direction.
+    n_neighbors : int
+    """
+
+    space: Literal["codes", "hidden"] = "hidden"
+    n_neighbors: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown space."""
+        if self.space not in ("codes", "hidden") or self.n_neighbors < 1:
+            raise InputError(
+                "LearnedGraph needs space 'codes' or 'hidden' and n_neighbors >= 1, got "
+                f"{self.space!r} and {self.n_neighbors!r}."
+            )
+
+
+@dataclass(frozen=True, repr=False)
+class Round(ShortRepr):
+    """One round of the joint phase: a graph, held while the networks are trained.
+
+    Parameters
+    ----------
+    graph : None, LearnedGraph or BatchAffinity
+        None: the recipe's graph of the rows. :class:`LearnedGraph`: refreshed now.
+        :class:`BatchAffinity`: among the codes of each random batch, as published.
+    known : float
+        Self-training: this share of the rows, those surest of their cluster in the round before,
+        are taken as known: edges between their clusters are cut, random ties within added.
+    training : Training or "auto"
+        ``"auto"``: 1,000 steps of 1,024 rows for images, 600 for vectors.
+    """
+
+    graph: Any = None
+    known: float = 0.0
+    training: Any = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what no round can use."""
+        check_part("graph", self.graph, (LearnedGraph, BatchAffinity, type(None)))
+        check_part("training", self.training, (Training,), "auto")
+        if not 0 <= self.known <= 1:
+            raise InputError(f"known must be a share between 0 and 1, got {self.known}.")
+        if self.known and isinstance(self.graph, BatchAffinity):
+            raise InputError("self-training needs a graph of all rows, not a BatchAffinity.")
+
+
+@dataclass(frozen=True, repr=False)
+class DSCDANRecipe(ShortRepr):
+    """The parts of a DSCDAN. Its defaults are the recipe ``"default"``.
+
+    The ablations of the paper's table 4: ``loss=DualLoss(relative=0, global_information=0,
+    local_information=0)`` is the plain autoencoder, the other weights add "MI" and "RS", and
+    ``spectral=None`` leaves out the spectral network, so that codes are clustered.
+
+    Parameters
+    ----------
+    coder : ConvCoder, DenseCoder or "auto"
+        Encoder and mirrored decoder. ``"auto"``: convolutional for images.
+    n_codes : int
+        Numbers in a code.
+    loss : DualLoss
+        Weights of the autoencoder's terms.
+    critic_width : int
+        Hidden units of the two critics of mutual information.
+    pretraining : Training, None or "auto"
+        Of the autoencoder alone.
+    spectral : DenseMap or None
+        The spectral network, from codes to outputs. None: no joint phase.
+    graph : KNN or None
+        Of the rows: it trains rounds without a graph of their own, orders the eigenvectors and
+        judges the clusters. None, as published: batches order them, k-means reads them.
+    rounds : tuple of Round
+        The joint phase.
+    settled : float
+        Rounds end when no larger share of the rows changes its cluster.
+    views : RandomAffine, None or "auto"
+        Random views of images that shall stay together: beyond the paper. ``"auto"``: for images.
+    joint_weight : float
+        Of the autoencoder's loss in the joint phase.
+    joint_batch : int
+        Rows of a joint step that the autoencoder's loss is computed on.
+    cluster_prior : bool
+        In the joint phase the codes' prior is one Gaussian for each cluster of the round before
+        (of k-means on the codes, before the first), about a learned centre.
+    normalized : bool
+        The normalised Laplacian's loss.
+    orthonormalization : {"cholesky", "qr"}
+        How the last layer's weights are computed.
+    extra_outputs : int
+        Outputs beyond the number of clusters.
+    """
+
+    coder: Any = "auto"
+    n_codes: int = 120
+    loss: DualLoss = _LOSS
+    critic_width: int = 64
+    pretraining: Any = "auto"
+    spectral: Any = _SPECTRAL
+    graph: Any = _GRAPH
+    rounds: tuple[Round, ...] = (Round(),)
+    settled: float = 0.001
+    views: Any = "auto"
+    joint_weight: float = 0.1
+    joint_batch: int = 256
+    cluster_prior: bool = True
+    normalized: bool = True
+    orthonormalization: Orthonormalization = "cholesky"
+    extra_outputs: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse what no part can use."""
+        check_part("coder", self.coder, (ConvCoder, DenseCoder), "auto")
+        check_part("loss", self.loss, (DualLoss,))
+        check_part("pretraining", self.pretraining, (Training, type(None)), "auto")
+        check_part("spectral", self.spectral, (DenseMap, type(None)))
+        check_part("graph", self.graph, (KNN, type(None)))
+        check_part("views", self.views, (RandomAffine, type(None)), "auto")
+        if not self.rounds or not all(isinstance(r, Round) for r in self.rounds):
+            raise InputError(
+                f"rounds must be a tuple of one or more Round(...), got {self.rounds!r}; "
+                "spectral=None leaves the joint phase out."
+            )
+        if self.graph is None and any(r.graph is None for r in self.rounds):
+            raise InputError(
+                "a Round() without a graph of its own trains on that of the rows, but graph=None."
+            )
+        if self.orthonormalization not in ORTHONORMALIZATIONS:
+            raise InputError(
+                f"orthonormalization must be one of {list(ORTHONORMALIZATIONS)}, got "
+                f"{self.orthonormalization!r}."
+            )
+        if self.n_codes < 1 or self.critic_width < 1 or self.joint_batch < 2:
+            raise InputError("n_codes, critic_width must be at least 1 and joint_batch 2.")
+        if self.extra_outputs < 0 or self.joint_weight < 0 or self.settled < 0:
+            raise InputError("extra_outputs, joint_weight and settled must not be negative.")
+        if self.spectral is None and self.graph is None:
+            raise InputError("spectral=None needs a graph to order the codes' directions by.")
+
+
+_PAPER_ROUND = Round(BatchAffinity(n_neighbors=3, scale_neighbor=3), training=Training(steps=500))
+_PAPER = DSCDANRecipe(
+    coder=ConvCoder((16, 16, 32, 32), (1, 2, 1, 2), width=None, batch_norm=False),
+    pretraining=Training(steps=4000, batch_size=256),
+    spectral=DenseMap((1024, 1024, 512), batch_norm=False),
+    graph=None,
+    rounds=(_PAPER_ROUND,) * 8,
+    settled=0.01,
+    views=None,
+    joint_weight=1.0,
+    normalized=False,
+    extra_outputs=0,
+)
+_NAMED = {"default": DSCDANRecipe(), "paper": _PAPER}
+_SMALL_CODER = DenseCoder((64,), batch_norm=False)
+
+
+def resolve_recipe(recipe: DSCDANRecipe | str) -> DSCDANRecipe:
+    """Return the recipe of a name, or the recipe itself.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown.
+    """
+    if isinstance(recipe, DSCDANRecipe):
+        return recipe
+    if recipe not in _NAMED:
+        raise InputError(
+            f"recipe must be one of {sorted(_NAMED)} or a DSCDANRecipe, got {recipe!r}."
+        )
+    return _NAMED[recipe]
+
+
+def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSCDANRecipe:
+    """Replace each "auto" by what it stands for with rows of this shape and number."""
+    images = len(row_shape) > 1 and min(row_shape[:2]) >= _LEAST_SIDE
+    few = n_rows <= FEW_ROWS and not images
+    coder, views, pretraining = recipe.coder, recipe.views, recipe.pretraining
+    if coder == "auto":
+        coder = ConvCoder() if images else _SMALL_CODER if few else DenseCoder()
+    if views == "auto":
+        views = RandomAffine() if images and recipe.graph is not None else None
+    if views is not None and not images:
+        raise InputError(
+            f"random views need images; rows have shape {row_shape}. Set image_shape, or "
+            "views=None."
+        )
+    if pretraining == "auto":
+        pretraining = Training(steps=200 if few else 600, batch_size=256)
+    auto = Training(steps=1000 if images else 600)
+    if few:
+        auto = Training(steps=400, batch_size=FEW_ROWS, learning_rate=1e-2)
+    rounds = tuple(replace(r, training=auto) if r.training == "auto" else r for r in recipe.rounds)
+    return replace(recipe, coder=coder, views=views, pretraining=pretraining, rounds=rounds)

@@ -1,0 +1,177 @@
+"""The rounds of the joint phase: their graph, their training, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from fiedler.graph import KNN
+from fiedler.graph.known_labels import UNKNOWN, constrain_graph
+from fiedler.models.dscdan.recipe import DSCDANRecipe, LearnedGraph, Round
+from fiedler.models.fitting import Fit, Source, fit_graph, map_task
+from fiedler.models.spectralnet.recipe import BatchAffinity
+from fiedler.networks import batch_affinity
+from fiedler.networks.dual import CodesOf, DualNetwork, HiddenOf
+from fiedler.partition import Partition, modularity
+from fiedler.partition.centers import kmeans
+from fiedler.partition.consensus import embedding_graph
+from fiedler.partition.rebuild import mixed_affinity
+from fiedler.training import RowReader, outputs_of
+from fiedler.training.dual import DualTask, JointTask
+from fiedler.training.spectral import Forward
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """What a round knows of the clusters: labels (n,) and how sure each is (n,)."""
+
+    labels: np.ndarray
+    confidence: np.ndarray
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state after a round.
+
+    Attributes
+    ----------
+    weights : dict of str to ndarray
+        Of the whole network.
+    rotation : ndarray of shape (n_outputs, n_components)
+    eigenvalues : ndarray of shape (n_components,)
+    embedding : ndarray of shape (n, n_components)
+    partition : Partition
+    """
+
+    weights: dict[str, np.ndarray]
+    rotation: np.ndarray
+    eigenvalues: np.ndarray
+    embedding: np.ndarray
+    partition: Partition
+
+
+def clusters_of_codes(network: DualNetwork, reader: RowReader, k: int, seed: int) -> Clusters:
+    """Return the clusters of k-means on the codes, from which the joint phase starts."""
+    codes = outputs_of(CodesOf(network), reader)
+    labels, _ = kmeans(codes, k, n_init=4, rng=np.random.default_rng(seed))
+    return Clusters(labels, np.zeros(len(labels)))
+
+
+def place_centers(network: DualNetwork, reader: RowReader, labels: np.ndarray) -> None:
+    """Put the prior's Gaussians about the mean codes of the clusters."""
+    codes = outputs_of(CodesOf(network), reader).astype(np.float64)
+    member = sp.csr_matrix((np.ones(len(labels)), labels, np.arange(len(labels) + 1)))
+    means = (member.T @ codes) / np.maximum(np.bincount(labels), 1)[:, None]
+    with torch.no_grad():
+        network.centers[: len(means)] = torch.from_numpy(means).to(network.centers)
+
+
+def source_of(
+    fit: Fit,
+    spec: Round,
+    network: DualNetwork,
+    reader: RowReader,
+    graph: sp.csr_matrix | None,
+    clusters: Clusters,
+) -> Source:
+    """Return the graph of a round, or its function from row numbers to their affinity."""
+    if isinstance(spec.graph, BatchAffinity):
+        return code_affinity(spec.graph, network, reader)
+    found = graph
+    if isinstance(spec.graph, LearnedGraph):
+        found = learned_graph(fit, spec.graph, network, reader)
+    assert found is not None
+    if not spec.known:
+        return found
+    return constrain_graph(found, surest(clusters, spec.known), np.random.default_rng(fit.seed))
+
+
+def learned_graph(
+    fit: Fit, spec: LearnedGraph, network: DualNetwork, reader: RowReader
+) -> sp.csr_matrix:
+    """Return the neighbour graph of the codes, or of the last hidden layer by direction."""
+    neighbors = min(spec.n_neighbors, len(reader) - 1)
+    if spec.space == "codes":
+        return fit_graph(fit, KNN(neighbors), outputs_of(CodesOf(network), reader), None)
+    hidden = outputs_of(HiddenOf(network), reader)
+    return fit_graph(fit, KNN(neighbors, metric="cosine"), hidden, None)
+
+
+def code_affinity(spec: BatchAffinity, network: DualNetwork, reader: RowReader) -> Source:
+    """Return the function from row numbers to the affinity of their present codes."""
+
+    @torch.no_grad()
+    def compute(indices: np.ndarray) -> Tensor:
+        trained = network.training
+        network.eval()
+        codes = network.codes(reader.take(indices))
+        network.train(trained)
+        return batch_affinity(
+            codes, spec.n_neighbors, scale_neighbor=spec.scale_neighbor, scale=spec.scale
+        )
+
+    return compute
+
+
+def surest(clusters: Clusters, share: float) -> np.ndarray:
+    """Return the labels of this share of each cluster's rows, the surest; -1 for the others."""
+    known = np.full(len(clusters.labels), UNKNOWN, dtype=np.int64)
+    for label in np.unique(clusters.labels):
+        rows = np.flatnonzero(clusters.labels == label)
+        order = np.argsort(-clusters.confidence[rows], kind="stable")
+        known[rows[order[: round(share * len(rows))]]] = label
+    return known
+
+
+def joint_task(
+    recipe: DSCDANRecipe,
+    spec: Round,
+    network: DualNetwork,
+    reader: RowReader,
+    source: Source,
+    row_shape: tuple[int, ...],
+    clusters: Clusters,
+) -> JointTask:
+    """Return the task of one round: the spectral loss on its graph, and the autoencoder's."""
+    precision = spec.training.precision
+    spectral = map_task(
+        Forward(network, reader, precision, recipe.orthonormalization),
+        source,
+        spec.training.batch_size,
+        normalized=recipe.normalized,
+        views=recipe.views,
+        image_shape=row_shape,
+    )
+    labels = clusters.labels if recipe.cluster_prior else None
+    dual = DualTask(network, reader, recipe.loss, recipe.joint_batch, precision, labels)
+    return JointTask(spectral, dual, recipe.joint_weight)
+
+
+def changed_share(before: np.ndarray, after: np.ndarray) -> float:
+    """Return the share of rows whose cluster changed, clusters matched as well as can be."""
+    table = np.zeros((int(before.max()) + 1, int(after.max()) + 1))
+    np.add.at(table, (before, after), 1.0)
+    rows, columns = linear_sum_assignment(-table)
+    return float(1.0 - table[rows, columns].sum() / len(before))
+
+
+def score_snapshots(
+    snapshots: Sequence[Snapshot], graph: sp.csr_matrix | None, fit: Fit
+) -> list[float]:
+    """Return what each round's clusters are worth, without labels.
+
+    It is their modularity on an equal mix of the rows' graph and the mean of all embeddings'
+    graphs: over-training and merged classes show as a fall. Without a graph of the rows the last
+    is the best.
+    """
+    if graph is None:
+        return [float(i) for i in range(len(snapshots))]
+    embeddings = [embedding_graph(s.embedding, fit.options) for s in snapshots]
+    mixed = mixed_affinity([graph, mixed_affinity(embeddings)])
+    return [modularity(mixed, s.partition.labels) for s in snapshots]
