@@ -65,6 +65,11 @@ class RunsTable:
         record(self._name, rows, runs=runs, **self._extra)
         print("  ".join(f"{name} {cell_text(value)}" for name, value in run.items()), flush=True)
 
+    def figures(self, column: str, **wanted: Any) -> list[float]:
+        """Return a column of all runs with these values."""
+        runs = self._runs.values()
+        return [r[column] for r in runs if all(r[name] == wanted[name] for name in wanted)]
+
     def _key_of(self, run: dict[str, Any]) -> tuple[Any, ...]:
         return *(run[name] for name in self._key), run["seed"]
 

@@ -33,16 +33,21 @@ from sklearn.utils.validation import check_is_fitted
 
 import fiedler
 from fiedler import (
+    DSCDAN,
     KNN,
     Autoencoder,
     BatchAffinity,
+    DenseCoder,
     DenseMap,
+    DSCDANRecipe,
     Epsilon,
     Gaussian,
     ImageFolder,
+    LearnedGraph,
     Normalization,
     Pooling,
     Procedure,
+    Round,
     SANet,
     Siamese,
     SpectralClustering,
@@ -69,6 +74,31 @@ AS_PUBLISHED = SpectralNetRecipe(
     extra_outputs=0,
     training=Training(steps=20, batch_size=50, patience=5),
 )
+SHORT = Training(steps=8, batch_size=40)
+BRIEF_DUAL = DSCDANRecipe(
+    coder=DenseCoder((16,)),
+    n_codes=8,
+    critic_width=8,
+    pretraining=SHORT,
+    spectral=DenseMap((16,)),
+    rounds=(Round(training=SHORT), Round(LearnedGraph(), known=0.5, training=SHORT)),
+    views=None,
+    joint_batch=16,
+)
+AS_PUBLISHED_DUAL = DSCDANRecipe(
+    coder=DenseCoder((16,), batch_norm=False),
+    n_codes=8,
+    critic_width=8,
+    pretraining=SHORT,
+    spectral=DenseMap((16,), batch_norm=False),
+    graph=None,
+    rounds=(Round(BatchAffinity(), training=SHORT),),
+    views=None,
+    joint_weight=1.0,
+    joint_batch=16,
+    normalized=False,
+    extra_outputs=0,
+)
 ESTIMATORS: list[Callable[..., Any]] = [
     SpectralEmbedding,
     SpectralClustering,
@@ -92,6 +122,8 @@ ESTIMATORS: list[Callable[..., Any]] = [
         assign="kmeans",
         image_shape=(1, -1),
     ),
+    partial(DSCDAN, recipe=BRIEF_DUAL),
+    partial(DSCDAN, 3, recipe=AS_PUBLISHED_DUAL),
 ]
 
 

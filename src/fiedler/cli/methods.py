@@ -112,6 +112,11 @@ METHODS: dict[str, MethodSpec] = {
         "layers of spectral analysis of image patches (faces: --set layers=faces)",
         _sanet_suits,
     ),
+    "dscdan": MethodSpec(
+        "fiedler.models:DSCDAN",
+        "an autoencoder and a network into the eigenspace, trained together",
+        lambda job: None,
+    ),
     "spectral": MethodSpec(
         "fiedler.models:SpectralClustering", "neighbour graph, eigenvectors", _spectral_suits
     ),

@@ -20,11 +20,14 @@ from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, I
 from fiedler.graph import SearchOptions
 from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
-from fiedler.models.rows import check_rows, resolve_device
+from fiedler.models.fitting import Fit
+from fiedler.models.rows import check_rows, resolve_device, seed_from
 from fiedler.partition import Partition, assign_labels, nearest_center, rebuilt_partition
 from fiedler.partition.assign import Assignment
-from fiedler.training import RowReader, outputs_of
+from fiedler.progress import silent
+from fiedler.training import Checkpoint, RowReader, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
+from fiedler.training.processes import from_first
 
 # Fewer rows of a batch than this for each output leave its orthonormality to chance.
 _ROWS_PER_OUTPUT = 4
@@ -51,11 +54,14 @@ class NetworkClustering(
     assign: str
     recall: float
     device: str
+    checkpoint: Any
+    progress: Any
     embedding_: np.ndarray
     labels_: np.ndarray
     eigenvalues_: np.ndarray
     history_: list[dict[str, Any]]
     _network: nn.Module
+    _fitted_recipe: Any
     _rotation: np.ndarray
     _partition: Partition
     _device: torch.device
@@ -187,6 +193,47 @@ class NetworkClustering(
             affinity=graph,
             random_state=self._seed,
         )
+
+    def _begin(self, rows: Any, recipe: Any, n_outputs: int, **more: Any) -> Fit:
+        """Build the network and what the stages of a fit share.
+
+        Parameters
+        ----------
+        rows, recipe, n_outputs
+            What is fitted, how, and into how many outputs.
+        **more
+            What else a checkpoint must agree with, as JSON values.
+        """
+        self.timings_ = {}
+        # without a random_state each process would draw another seed
+        seed = np.array(seed_from(self.random_state))
+        self._seed = int(from_first({"seed": seed})["seed"])
+        self._fitted_recipe = recipe
+        self._network = self._build(n_outputs).to(self._device)
+        progress = self.progress or silent
+        checkpoint = None
+        if self.checkpoint is not None:
+            if self.random_state is None:
+                raise InputError(
+                    "a checkpoint is gone on from with the same random_state, but it is None; "
+                    "pass a number, such as random_state=0."
+                )
+            identity = self._identity(rows, recipe, n_outputs) | more
+            checkpoint = Checkpoint(self.checkpoint, identity)
+        options = SearchOptions(
+            recall=self.recall, seed=self._seed, device=str(self._device), progress=progress
+        )
+        return Fit(self._seed, self._device, options, progress, checkpoint, [])
+
+    def _finite_outputs(self, reader: RowReader) -> np.ndarray:
+        """Return the network's outputs of all rows, float64, refusing what diverged."""
+        outputs = outputs_of(self._network, reader).astype(np.float64)
+        if not np.isfinite(outputs).all():
+            raise CollapsedOutputsError(
+                "the trained network's outputs are not finite: the training diverged. Lower the "
+                "learning rate, or scale the rows to about unit variance."
+            )
+        return outputs
 
     def _identity(self, rows: Any, recipe: Any, n_outputs: int) -> dict[str, Any]:
         """Return what a checkpoint must agree with to be gone on from."""

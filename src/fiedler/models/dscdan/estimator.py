@@ -11,22 +11,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from fiedler import persistence
 from fiedler.exceptions import InputError
-from fiedler.graph import SearchOptions
 from fiedler.models.counts import check_cluster_count
 from fiedler.models.dscdan import rounds
 from fiedler.models.dscdan.recipe import DSCDANRecipe, resolve_recipe, settle
 from fiedler.models.fitting import Fit, Source, fit_graph
 from fiedler.models.network import NetworkClustering
 from fiedler.models.readout import choose_clusters, rotate_by_batches
-from fiedler.models.rows import check_rows, resolve_device, seed_from
+from fiedler.models.rows import check_rows, resolve_device
 from fiedler.networks.dual import CodesOf, DecodedOf, DualNetwork
 from fiedler.partition.assign import ASSIGNMENTS
-from fiedler.progress import silent
 from fiedler.spectrum.ritz import rayleigh_ritz
-from fiedler.training import Checkpoint, RowReader, outputs_of
+from fiedler.training import RowReader, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
 from fiedler.training.dual import DualTask
-from fiedler.training.processes import process_group
+from fiedler.training.processes import is_first, own_device, process_group
 
 # What is kept of each phase to be looked at.
 _PHASE_ROWS, _EXAMPLES = 2000, 64
@@ -63,7 +61,7 @@ class DSCDAN(NetworkClustering):
     checkpoint : path-like or None, default=None
         A file to which the training is written every half minute and at Ctrl-C, and from which
         ``fit`` with the same rows and parameters goes on, to the same result. It is deleted when
-        the fit ends.
+        the fit ends. Needs a ``random_state``.
     random_state : int, RandomState, Generator or None
     progress : callable or None
         Called as ``progress(stage, done, total)``.
@@ -152,6 +150,8 @@ class DSCDAN(NetworkClustering):
         ------
         InputError
             If the rows or a parameter are unusable.
+        OutputError
+            If the folder of the checkpoint does not exist.
         CollapsedOutputsError
             If the training diverged.
         """
@@ -181,9 +181,11 @@ class DSCDAN(NetworkClustering):
         n = int(rows.shape[0])
         self._most = most
         n_outputs = self._wanted(most, recipe, n)
-        fit = self._start(rows, recipe, n_outputs)
-        with process_group(fit.device):
-            reader = RowReader(rows, fit.device)
+        self._device = own_device(torch.device(resolve_device(self.device)))
+        with process_group(self._device):
+            self.phases_, self.rounds_ = {}, []
+            fit = self._begin(rows, recipe, n_outputs)
+            first, reader = is_first(), RowReader(rows, fit.device)
             network = self._network
             rng = np.random.default_rng(fit.seed)
             network.measure(reader.sample(rng))
@@ -206,24 +208,8 @@ class DSCDAN(NetworkClustering):
                 self._fit_rounds(fit, recipe, reader, graph)
         self._keep_examples(reader, recipe)
         self.history_ = fit.history
-        if fit.checkpoint is not None:
+        if fit.checkpoint is not None and first:
             fit.checkpoint.remove()
-
-    def _start(self, rows: Any, recipe: DSCDANRecipe, n_outputs: int) -> Fit:
-        """Build the network and what the stages share."""
-        self.timings_, self.phases_, self.rounds_ = {}, {}, []
-        self._seed = seed_from(self.random_state)
-        self._device = torch.device(resolve_device(self.device))
-        self._fitted_recipe = recipe
-        self._network = self._build(n_outputs).to(self._device)
-        progress = self.progress or silent
-        checkpoint = None
-        if self.checkpoint is not None:
-            checkpoint = Checkpoint(self.checkpoint, self._identity(rows, recipe, n_outputs))
-        options = SearchOptions(
-            recall=self.recall, seed=self._seed, device=str(self._device), progress=progress
-        )
-        return Fit(self._seed, self._device, options, progress, checkpoint, [])
 
     def _build(self, n_outputs: int) -> DualNetwork:
         recipe = self._fitted_recipe
@@ -276,7 +262,7 @@ class DSCDAN(NetworkClustering):
         source: Source | None,
     ) -> None:
         """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
-        outputs = outputs_of(self._network, reader).astype(np.float64)
+        outputs = self._finite_outputs(reader)
         if graph is not None:
             rotation = rayleigh_ritz(outputs, graph, normalized=recipe.normalized)
         elif callable(source):

@@ -181,6 +181,8 @@ _PAPER = DSCDANRecipe(
     normalized=False,
     extra_outputs=0,
 )
+# The paper has no vectors; this is the mirror usual for them.
+_PAPER_DENSE = DenseCoder((500, 500, 2000), batch_norm=False)
 _NAMED = {"default": DSCDANRecipe(), "paper": _PAPER}
 _SMALL_CODER = DenseCoder((64,), batch_norm=False)
 
@@ -209,6 +211,8 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
     coder, views, pretraining = recipe.coder, recipe.views, recipe.pretraining
     if coder == "auto":
         coder = ConvCoder() if images else _SMALL_CODER if few else DenseCoder()
+    if coder == _PAPER.coder and not images:
+        coder = _PAPER_DENSE
     if views == "auto":
         views = RandomAffine() if images and recipe.graph is not None else None
     if views is not None and not images:

@@ -13,27 +13,22 @@ import torch
 from torch import Tensor
 
 from fiedler import persistence
-from fiedler.exceptions import (
-    CollapsedOutputsError,
-    InputError,
-    SmallNetworkWarning,
-)
-from fiedler.graph import KNN, SearchOptions, given_graph
+from fiedler.exceptions import InputError, SmallNetworkWarning
+from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count
 from fiedler.models.fitting import Fit, fit_graph
 from fiedler.models.network import NetworkClustering, digest
 from fiedler.models.readout import choose_clusters, rotate_by_batches
-from fiedler.models.rows import check_rows, resolve_device, seed_from
+from fiedler.models.rows import check_rows, resolve_device
 from fiedler.models.spectralnet import stages
 from fiedler.models.spectralnet.recipe import SpectralNetRecipe, resolve_recipe, settle
 from fiedler.networks.build import Standardize
 from fiedler.networks.capacity import vc_capacity, vc_needed
 from fiedler.partition.assign import ASSIGNMENTS
-from fiedler.progress import silent
 from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
-from fiedler.training import Checkpoint, RowReader, outputs_of
-from fiedler.training.processes import from_first, is_first, join_processes, own_device
+from fiedler.training import RowReader
+from fiedler.training.processes import is_first, join_processes, own_device
 from fiedler.training.spectral import Forward
 
 
@@ -228,13 +223,14 @@ class SpectralNet(NetworkClustering):
         labels: np.ndarray | None,
         given: sp.csr_matrix | None,
     ) -> Fit:
-        """Build the network and what the stages share."""
-        self.timings_ = {}
-        # without a random_state each process would draw another seed
-        seed = np.array(seed_from(self.random_state))
-        self._seed = int(from_first({"seed": seed})["seed"])
-        self._fitted_recipe = recipe
-        self._network = self._build(n_outputs).to(self._device)
+        """Build the network, warn if it is small."""
+        fit = self._begin(
+            rows,
+            recipe,
+            n_outputs,
+            known_labels=None if labels is None else digest(labels),
+            graph=None if given is None else [given.nnz, float(given.sum())],
+        )
         self.capacity_ = vc_capacity(self._network)
         if self.capacity_ < vc_needed(rows.shape[0]):
             warnings.warn(
@@ -244,22 +240,7 @@ class SpectralNet(NetworkClustering):
                 SmallNetworkWarning,
                 stacklevel=4,
             )
-        progress = self.progress or silent
-        checkpoint = None
-        if self.checkpoint is not None:
-            if self.random_state is None:
-                raise InputError(
-                    "a checkpoint is gone on from with the same random_state, but it is None; "
-                    "pass a number, such as random_state=0."
-                )
-            identity = self._identity(rows, recipe, n_outputs)
-            identity["known_labels"] = None if labels is None else digest(labels)
-            identity["graph"] = None if given is None else [given.nnz, float(given.sum())]
-            checkpoint = Checkpoint(self.checkpoint, identity)
-        options = SearchOptions(
-            recall=self.recall, seed=self._seed, device=str(self._device), progress=progress
-        )
-        return Fit(self._seed, self._device, options, progress, checkpoint, [])
+        return fit
 
     def _build(self, n_outputs: int) -> torch.nn.Module:
         return stages.build_network(self._fitted_recipe, self.row_shape_, n_outputs, self._seed)
@@ -304,12 +285,7 @@ class SpectralNet(NetworkClustering):
         self, reader: RowReader, recipe: SpectralNetRecipe, space: _Space, most: int
     ) -> None:
         """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
-        outputs = outputs_of(self._network, reader).astype(np.float64)
-        if not np.isfinite(outputs).all():
-            raise CollapsedOutputsError(
-                "the trained network's outputs are not finite: the training diverged. Lower the "
-                "learning rate, or scale the rows to about unit variance."
-            )
+        outputs = self._finite_outputs(reader)
         rotation = self._rotate(outputs, recipe, space)
         # One column is nearly constant: the trivial eigenvector, whose value is about zero.
         embedding = outputs @ rotation.weights
