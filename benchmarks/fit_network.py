@@ -2,8 +2,8 @@
 
     python benchmarks/fit_network.py mnist_test default --seed 0 [--rows 2000] [--steps 20]
 
-Used by spectralnet.py, spectralnet_package.py and the scripts of DSCDAN, so that each figure has a fresh process and its
-own peak. No method sees a label.
+Used by spectralnet.py, spectralnet_package.py and the scripts of DSCDAN, so that each figure has a
+fresh process and its own peak. No method sees a label.
 """
 
 from __future__ import annotations

@@ -129,4 +129,5 @@ def load_optimizer(
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().contiguous().numpy()
+    # a copy: a later stage may go on training the same module
+    return tensor.detach().cpu().contiguous().numpy().copy()

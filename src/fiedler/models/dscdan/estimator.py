@@ -288,9 +288,12 @@ class DSCDAN(NetworkClustering):
         return self._n_outputs(k, n, extra=recipe.extra_outputs, batch_size=smallest)
 
     def _snapshot(self) -> rounds.Snapshot:
-        weights = {k: v.copy() for k, v in module_arrays(self._network, "").items()}
         return rounds.Snapshot(
-            weights, self._rotation, self.eigenvalues_, self.embedding_, self._partition
+            module_arrays(self._network, ""),
+            self._rotation,
+            self.eigenvalues_,
+            self.embedding_,
+            self._partition,
         )
 
     def _keep_best(self, snapshots: list[rounds.Snapshot], scores: list[float]) -> None:
