@@ -62,7 +62,7 @@ def estimate_cost(
     ----------
     n_rows, n_features, n_clusters : int
         Size of the job; for ``n_clusters="auto"`` pass its ``max_clusters``, 20.
-    method : {"spectral", "spectralnet", "sanet"}
+    method : {"spectral", "spectralnet", "sanet", "dscdan"}
         The estimator.
     image_shape : tuple of int or None
         (h, w) or (h, w, channels) where the rows are images: SpectralNet convolves them, SANet cuts
@@ -75,11 +75,15 @@ def estimate_cost(
     n, d = float(n_rows), float(n_features)
     if method == "spectral":
         return _estimate_spectral(n, d, n_clusters)
-    if method == "spectralnet":
-        return _estimate_network(n, d, n_clusters, image_shape)
+    if method in ("spectralnet", "dscdan"):
+        # the dual autoencoder has fewer steps, each with decodings and critics, and two read-outs
+        again = 1.0 if method == "spectralnet" else 1.3
+        return _estimate_network(n, d, n_clusters, image_shape, again)
     if method == "sanet":
         return _estimate_sanet(n, d, n_clusters, image_shape)
-    raise ValueError(f"method must be 'spectral', 'spectralnet' or 'sanet', got {method!r}.")
+    raise ValueError(
+        f"method must be 'spectral', 'spectralnet', 'sanet' or 'dscdan', got {method!r}."
+    )
 
 
 def _estimate_spectral(n: float, d: float, n_clusters: int) -> CostEstimate:
@@ -100,9 +104,12 @@ def _estimate_spectral(n: float, d: float, n_clusters: int) -> CostEstimate:
 
 
 def _estimate_network(
-    n: float, d: float, n_clusters: int, image_shape: tuple[int, ...] | None
+    n: float, d: float, n_clusters: int, image_shape: tuple[int, ...] | None, again: float
 ) -> CostEstimate:
-    """Estimate SpectralNet: one search, so many steps of the same size, the read-out."""
+    """Estimate SpectralNet: one search, so many steps of the same size, the read-out.
+
+    Training and read-out are ``again`` times as much in what is built on it.
+    """
     from fiedler.graph.precision import cpu_multiplies_bfloat16
 
     cores = os.cpu_count() or 1
@@ -116,8 +123,8 @@ def _estimate_network(
         rate = 1.2e11
     # forward and twice as much backward, two operations a product
     flops = 6.0 * products * 1024.0 * steps
-    training = flops / (rate * cores * (1.0 if cpu_multiplies_bfloat16() else 0.25))
-    assignment = 1.6e-5 * n * n_clusters / cores
+    training = again * flops / (rate * cores * (1.0 if cpu_multiplies_bfloat16() else 0.25))
+    assignment = again * 1.6e-5 * n * n_clusters / cores
     outputs = n * (n_clusters + 4.0) * 8.0 * 4.0
     return _estimate(
         {"graph": search, "training": training, "assignment": assignment},

@@ -58,7 +58,8 @@ class Round(ShortRepr):
         Self-training: this share of the rows, those surest of their cluster in the round before,
         are taken as known: edges between their clusters are cut, random ties within added.
     training : Training or "auto"
-        ``"auto"``: 1,000 steps of 1,024 rows for images, 600 for vectors.
+        ``"auto"``: 1,000 steps of 1,024 rows for images, 600 for vectors; three tenths of
+        that with a learned graph.
     """
 
     graph: Any = None
@@ -73,6 +74,10 @@ class Round(ShortRepr):
             raise InputError(f"known must be a share between 0 and 1, got {self.known}.")
         if self.known and isinstance(self.graph, BatchAffinity):
             raise InputError("self-training needs a graph of all rows, not a BatchAffinity.")
+
+
+# The second round, on the graph of what the first has learned, is worth half a point and more.
+_ROUNDS = (Round(), Round(LearnedGraph("hidden"), known=0.7))
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,7 +106,8 @@ class DSCDANRecipe(ShortRepr):
         Of the rows: it trains rounds without a graph of their own, orders the eigenvectors and
         judges the clusters. None, as published: batches order them, k-means reads them.
     rounds : tuple of Round
-        The joint phase.
+        The joint phase. By default one on the graph of the rows, then one on the learned graph,
+        seven tenths of the rows known.
     settled : float
         Rounds end when no larger share of the rows changes its cluster.
     views : RandomAffine, None or "auto"
@@ -128,11 +134,11 @@ class DSCDANRecipe(ShortRepr):
     pretraining: Any = "auto"
     spectral: Any = _SPECTRAL
     graph: Any = _GRAPH
-    rounds: tuple[Round, ...] = (Round(),)
+    rounds: tuple[Round, ...] = _ROUNDS
     settled: float = 0.001
     views: Any = "auto"
     joint_weight: float = 0.1
-    joint_batch: int = 256
+    joint_batch: int = 128
     cluster_prior: bool = True
     normalized: bool = True
     orthonormalization: Orthonormalization = "cholesky"
@@ -221,9 +227,17 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
             "views=None."
         )
     if pretraining == "auto":
-        pretraining = Training(steps=200 if few else 600, batch_size=256)
-    auto = Training(steps=1000 if images else 600)
-    if few:
-        auto = Training(steps=400, batch_size=FEW_ROWS, learning_rate=1e-2)
-    rounds = tuple(replace(r, training=auto) if r.training == "auto" else r for r in recipe.rounds)
+        pretraining = Training(steps=200, batch_size=256)
+    rounds = tuple(_settled_round(spec, images, few) for spec in recipe.rounds)
     return replace(recipe, coder=coder, views=views, pretraining=pretraining, rounds=rounds)
+
+
+def _settled_round(spec: Round, images: bool, few: bool) -> Round:
+    if spec.training != "auto":
+        return spec
+    learned = isinstance(spec.graph, LearnedGraph)
+    if few:
+        steps = 100 if learned else 400
+        return replace(spec, training=Training(steps, FEW_ROWS, 1e-3 if learned else 1e-2))
+    steps = 1000 if images else 600
+    return replace(spec, training=Training(steps=int(0.3 * steps) if learned else steps))
