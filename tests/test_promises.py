@@ -122,7 +122,7 @@ ESTIMATORS: list[Callable[..., Any]] = [
         assign="kmeans",
         image_shape=(1, -1),
     ),
-    partial(DSCDAN, recipe=BRIEF_DUAL),
+    partial(DSCDAN, 3, recipe=BRIEF_DUAL),
     partial(DSCDAN, 3, recipe=AS_PUBLISHED_DUAL),
 ]
 

@@ -125,7 +125,8 @@ def build_coder(
     Returns
     -------
     Coder
-        The decoder gives images between 0 and 1 (sigmoid), vectors without bounds.
+        A ConvCoder's decoder gives images between 0 and 1 (sigmoid), a DenseCoder's vectors without
+        bounds.
 
     Raises
     ------
@@ -136,7 +137,7 @@ def build_coder(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         if isinstance(spec, DenseCoder):
-            return _dense_coder(spec, math.prod(shape), n_codes, bounded=len(shape) > 1)
+            return _dense_coder(spec, math.prod(shape), n_codes)
         if len(shape) < 2:
             raise InputError(
                 f"a ConvCoder needs images, got rows of shape {shape}; give rows of shape (h, w) "
@@ -145,7 +146,7 @@ def build_coder(
         return _conv_coder(spec, shape, n_codes)
 
 
-def _dense_coder(spec: DenseCoder, n_rows: int, n_codes: int, *, bounded: bool) -> Coder:
+def _dense_coder(spec: DenseCoder, n_rows: int, n_codes: int) -> Coder:
     trunk: list[nn.Module] = []
     n_inputs = n_rows
     for width in spec.widths:
@@ -159,8 +160,6 @@ def _dense_coder(spec: DenseCoder, n_rows: int, n_codes: int, *, bounded: bool) 
         mirror += _activated(nn.Linear(width, wider), wider, False)
         width = wider
     mirror.append(nn.Linear(width, n_rows))
-    if bounded:
-        mirror.append(nn.Sigmoid())
     return Coder(encoder, nn.Sequential(*mirror), n_inputs)
 
 

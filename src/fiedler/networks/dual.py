@@ -11,7 +11,7 @@ from fiedler.networks.discriminators import GlobalCritic, LocalCritic
 
 
 class UnitRange(nn.Module):
-    """What the decoder shall give back: images between 0 and 1, vectors standardised.
+    """What the decoder shall give back: images between 0 and 1, vectors standardised (by a dense coder).
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class DualNetwork(nn.Module):
         for side in row_shape:
             n_features *= side
         self.standardize = Standardize(n_features)
-        self.target = UnitRange(n_features, images=len(row_shape) > 1)
+        self.target = UnitRange(n_features, images=isinstance(coder, ConvCoder))
         self.encoder, self.decoder = built.encoder, built.decoder
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed + 1)
