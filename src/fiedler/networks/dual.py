@@ -11,7 +11,7 @@ from fiedler.networks.discriminators import GlobalCritic, LocalCritic
 
 
 class UnitRange(nn.Module):
-    """What the decoder shall give back: images between 0 and 1, vectors standardised (by a dense coder).
+    """What the decoder shall give back: images between 0 and 1, or standardised vectors.
 
     Parameters
     ----------
