@@ -24,7 +24,7 @@ from fiedler.spectrum.ritz import rayleigh_ritz
 from fiedler.training import RowReader, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
 from fiedler.training.dual import DualTask
-from fiedler.training.processes import is_first, own_device, process_group
+from fiedler.training.processes import is_first, join_processes, own_device
 
 # What is kept of each phase to be looked at.
 _PHASE_ROWS, _EXAMPLES = 2000, 64
@@ -182,33 +182,33 @@ class DSCDAN(NetworkClustering):
         self._most = most
         n_outputs = self._wanted(most, recipe, n)
         self._device = own_device(torch.device(resolve_device(self.device)))
-        with process_group(self._device):
-            self.phases_, self.rounds_ = {}, []
-            fit = self._begin(rows, recipe, n_outputs)
-            first, reader = is_first(), RowReader(rows, fit.device)
-            network = self._network
-            rng = np.random.default_rng(fit.seed)
-            network.measure(reader.sample(rng))
-            self.phase_rows_ = np.sort(rng.choice(n, min(n, _PHASE_ROWS), replace=False))
-            if recipe.pretraining is not None:
-                with self._timed("pretraining"):
-                    settings = recipe.pretraining
-                    task = DualTask(
-                        network, reader, recipe.loss, settings.batch_size, settings.precision
-                    )
-                    fit.train(task, settings, "pretraining")
-                self.phases_["pretraining"] = self._phase(reader, CodesOf(network))
-            graph = None
-            if recipe.graph is not None:
-                with self._timed("graph"):
-                    graph = fit_graph(fit, recipe.graph, rows, None)
-            if recipe.spectral is None:
-                self._read_out(reader, recipe, graph, None)
-            else:
-                self._fit_rounds(fit, recipe, reader, graph)
+        join_processes(self._device)
+        self.phases_, self.rounds_ = {}, []
+        fit = self._begin(rows, recipe, n_outputs)
+        reader = RowReader(rows, fit.device)
+        network = self._network
+        rng = np.random.default_rng(fit.seed)
+        network.measure(reader.sample(rng))
+        self.phase_rows_ = np.sort(rng.choice(n, min(n, _PHASE_ROWS), replace=False))
+        if recipe.pretraining is not None:
+            with self._timed("pretraining"):
+                settings = recipe.pretraining
+                task = DualTask(
+                    network, reader, recipe.loss, settings.batch_size, settings.precision
+                )
+                fit.train(task, settings, "pretraining")
+            self.phases_["pretraining"] = self._phase(reader, CodesOf(network))
+        graph = None
+        if recipe.graph is not None:
+            with self._timed("graph"):
+                graph = fit_graph(fit, recipe.graph, rows, None)
+        if recipe.spectral is None:
+            self._read_out(reader, recipe, graph, None)
+        else:
+            self._fit_rounds(fit, recipe, reader, graph)
         self._keep_examples(reader, recipe)
         self.history_ = fit.history
-        if fit.checkpoint is not None and first:
+        if fit.checkpoint is not None and is_first():
             fit.checkpoint.remove()
 
     def _build(self, n_outputs: int) -> DualNetwork:
