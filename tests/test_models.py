@@ -348,9 +348,7 @@ def test_what_fits_into_memory() -> None:
     assert CostEstimate(1.0, 100, 100).fits
     assert not CostEstimate(1.0, 101, 100).fits
     assert 2**26 < available_memory() < 2**50
-    with pytest.raises(
-        ValueError, match="method must be 'spectral', 'spectralnet', 'sanet' or 'dscdan', got"
-    ):
+    with pytest.raises(ValueError, match="'spectralnet', 'sanet' or 'dscdan', got"):
         estimate_cost(10, 10, method="magic")
 
 

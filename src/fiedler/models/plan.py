@@ -81,8 +81,9 @@ def estimate_cost(
         return _estimate_network(n, d, n_clusters, image_shape, again)
     if method == "sanet":
         return _estimate_sanet(n, d, n_clusters, image_shape)
-    known = "'spectral', 'spectralnet', 'sanet' or 'dscdan'"
-    raise ValueError(f"method must be {known}, got {method!r}.")
+    raise ValueError(
+        f"method must be 'spectral', 'spectralnet', 'sanet' or 'dscdan', got {method!r}."
+    )
 
 
 def _estimate_spectral(n: float, d: float, n_clusters: int) -> CostEstimate:

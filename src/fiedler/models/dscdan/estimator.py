@@ -185,7 +185,7 @@ class DSCDAN(NetworkClustering):
         join_processes(self._device)
         self.phases_, self.rounds_ = {}, []
         fit = self._begin(rows, recipe, n_outputs)
-        first, reader = is_first(), RowReader(rows, fit.device)
+        reader = RowReader(rows, fit.device)
         network = self._network
         rng = np.random.default_rng(fit.seed)
         network.measure(reader.sample(rng))
@@ -208,7 +208,7 @@ class DSCDAN(NetworkClustering):
             self._fit_rounds(fit, recipe, reader, graph)
         self._keep_examples(reader, recipe)
         self.history_ = fit.history
-        if fit.checkpoint is not None and first:
+        if fit.checkpoint is not None and is_first():
             fit.checkpoint.remove()
 
     def _build(self, n_outputs: int) -> DualNetwork:
