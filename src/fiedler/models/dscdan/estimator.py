@@ -85,7 +85,7 @@ class DSCDAN(NetworkClustering):
         kept (whether it is the round whose networks are kept: that of the largest score).
     phases_ : dict of str to ndarray of shape (at most 2000, d), float32
         Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
-    examples_ : dict of str to ndarray of shape (at most 64, n_features_in_), float32
+    examples_ : dict of str to ndarray of shape (at most 64, d), float32
         ``"rows"``, and what the decoder makes of them: ``"decoded"``, and ``"decoded_noisy"`` from
         codes with noise.
     row_shape_, n_features_in_, timings_, assignment_
@@ -172,7 +172,7 @@ class DSCDAN(NetworkClustering):
         return outputs_of(CodesOf(self._network), RowReader(rows, self._device))
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Return what the decoder makes of the rows' codes, shape (m, n_features_in_), float32."""
+        """Return what the decoder makes of the rows' codes, shape (m, d), float32."""
         check_is_fitted(self)
         rows = check_rows(self, X, reset=False)
         return outputs_of(DecodedOf(self._network), RowReader(rows, self._device))
