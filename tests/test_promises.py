@@ -105,7 +105,7 @@ ESTIMATORS: list[Callable[..., Any]] = [
     partial(SpectralEmbedding, n_components=3, affinity="gaussian", laplacian="rw"),
     partial(SpectralEmbedding, n_components=3, affinity=Epsilon(1.2), solver="lanczos"),
     partial(SpectralClustering, 3, affinity=KNN(8, weights="self-tuning"), assign="merge"),
-    partial(SpectralNet, recipe=SpectralNetRecipe(training=Training(steps=15, batch_size=40))),
+    partial(SpectralNet, recipe=SpectralNetRecipe(training=Training(steps=8, batch_size=128))),
     partial(SpectralNet, 3, recipe=BRIEF),
     partial(SpectralNet, 3, recipe=AS_PUBLISHED),
     # rows as vectors, and as pictures of one line; by themselves arrays of pictures are taken so

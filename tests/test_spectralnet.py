@@ -14,7 +14,6 @@ import pytest
 import scipy.linalg
 import scipy.sparse as sp
 import torch
-from fiedler.models.spectralnet.readout import rotate_by_batches
 from sklearn.datasets import load_digits, make_blobs, make_moons
 from sklearn.utils.validation import check_is_fitted
 
@@ -42,6 +41,7 @@ from fiedler.exceptions import (
 )
 from fiedler.graph import SearchOptions
 from fiedler.graph.known_labels import check_known_labels, constrain_batch, constrain_graph
+from fiedler.models.readout import rotate_by_batches
 from fiedler.models.spectralnet.recipe import resolve_recipe, settle
 from fiedler.spectrum.ritz import rayleigh_ritz, ritz_rotation, subspace_distance
 
