@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+import fiedler.models.network as shared
 from fiedler import ImageFolder
 from fiedler.exceptions import CollapsedOutputsError, InputError, OutputError
 from fiedler.networks import ConvMap, DenseMap, RandomAffine, build_autoencoder, build_map
@@ -769,14 +770,14 @@ def test_batch_norm_over_two_processes(processes: Path, dimensions: int) -> None
 KILLED = """
 import sys
 import numpy as np
-import fiedler.models.network as network
+import fiedler.models.network as shared
 from functools import partial
 from fiedler import Autoencoder, DenseMap, SpectralNet, SpectralNetRecipe, Training
 
 def affinity(A, B):  # its address is another one in every process
     return 1.0 / (1.0 + ((A[:, None] - B[None]) ** 2).sum(axis=2))
 
-network.Checkpoint = partial(network.Checkpoint, every=0.0)
+shared.Checkpoint = partial(shared.Checkpoint, every=0.0)
 rows = np.random.default_rng(0).normal(size=(120, 4)) + 5 * np.eye(4)[np.arange(120) % 3]
 recipe = SpectralNetRecipe(
     codes=Autoencoder((8,), 3, Training(steps=20, batch_size=32)), affinity=affinity,
@@ -801,7 +802,7 @@ def test_a_killed_run_goes_on_to_the_same_result(
 ) -> None:
     script, checkpoint = tmp_path / "fit.py", tmp_path / "c"
     script.write_text(KILLED)
-    monkeypatch.setattr(network, "Checkpoint", network.Checkpoint)  # put back at the end
+    monkeypatch.setattr(shared, "Checkpoint", shared.Checkpoint)  # put back at the end
 
     def run_here(name: str) -> dict[str, Any]:
         monkeypatch.setattr(sys, "argv", ["fit.py", name])
