@@ -114,7 +114,7 @@ ESTIMATORS: list[Callable[..., Any]] = [
         SANet,
         3,
         layers=[
-            SpectralLayer((1, 4), 1, [Procedure(4), Procedure(3, Gaussian())], padding="same"),
+            SpectralLayer((1, 4), 4, [Procedure(4), Procedure(3, Gaussian())], padding="same"),
             Pooling((1, 2), 1, "average", padding="same"),
             Normalization(),
             SpectralLayer(None, procedures=[Procedure(5)], landmarks=50, n_pca=6),

@@ -166,11 +166,11 @@ def test_material_for_a_report(model: SANet) -> None:
         "Layer 2: Pooling",
     ]
     assert [picture.shape for picture in data.galleries[0].pictures] == [(5, 5)] * 40
-    # six images, each before eight of its ten maps
+    # six images, each before nine of its ten maps
     shown = data.galleries[1]
-    assert [picture.shape for picture in shown.pictures] == [(8, 8), *[(4, 4)] * 8] * 6
+    assert [picture.shape for picture in shown.pictures] == [(8, 8), *[(4, 4)] * 9] * 6
     assert shown.captions[0] == "image 0"
-    assert shown.captions[-9:-6] == ["image 89", "map 1", "map 2"]
+    assert shown.captions[-10:-7] == ["image 89", "map 1", "map 2"]
     assert all(picture.dtype == np.uint8 for picture in shown.pictures)
     assert data.agreement == []  # the last layer has one procedure
     assert [gallery.title for gallery in describe(model).galleries] == ["Visual patterns"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fiedler.models import SANet
 
 # Images whose maps are shown, and maps of each.
-_SHOWN_IMAGES, _SHOWN_MAPS = 6, 8
+_SHOWN_IMAGES, _SHOWN_MAPS = 6, 9
 _AGREEING_ROWS = 2000
 # A map of fewer pixels is no picture.
 _FEWEST_PIXELS = 4
