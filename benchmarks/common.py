@@ -106,6 +106,7 @@ class ResumableTable:
 
     def __init__(self, name: str, key: Sequence[str], *, again: bool, **extra: Any) -> None:
         self._name, self._key, self._again, self._extra = name, tuple(key), again, extra
+        self._extra["machine"] = machines(name)
         self._made = {self._key_of(row): row for row in kept(name, "rows")}
 
     def lacks(self, **wanted: Any) -> bool:
@@ -132,6 +133,15 @@ def kept(name: str, part: str) -> list[dict[str, Any]]:
         return []
     kept = json.loads(path.read_text())
     return list(kept.get(part, [])) if kept["versions"] == versions() else []
+
+
+def machines(name: str) -> str:
+    """The machines on which the rows of a table were and are made: seconds differ between them."""
+    path = RESULTS / f"{name}.json"
+    if not (kept(name, "rows") and path.is_file()):
+        return machine()
+    earlier = str(json.loads(path.read_text())["machine"]).split("; ")
+    return "; ".join(dict.fromkeys([*earlier, machine()]))
 
 
 def mean_sd(figures: Sequence[float]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import cell_text, kept, mean_sd, record
+from common import cell_text, kept, machines, mean_sd, record
 
 
 class RunsTable:
@@ -47,6 +47,7 @@ class RunsTable:
     ) -> None:
         self._name, self._key, self._again = name, tuple(key), again
         self._finish, self._extra = finish, extra
+        self._extra["machine"] = machines(name)
         self._runs = {self._key_of(run): run for run in kept(name, "runs")}
 
     def lacks(self, **wanted: Any) -> bool:

@@ -123,7 +123,7 @@ def _estimate_network(
         rate = 1.2e11
     # forward and twice as much backward, two operations a product
     flops = 6.0 * products * 1024.0 * steps
-    training = again * flops / (rate * cores * (1.0 if cpu_multiplies_bfloat16() else 0.25))
+    training = again * flops / (rate * cores * (1.0 if cpu_multiplies_bfloat16() else 0.4))
     assignment = again * 1.6e-5 * n * n_clusters / cores
     outputs = n * (n_clusters + 4.0) * 8.0 * 4.0
     return _estimate(

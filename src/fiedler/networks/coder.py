@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fiedler.exceptions import InputError
-from fiedler.networks.build import ToImages, from_images
+from fiedler.networks.build import FromImages, ToImages
 from fiedler.networks.norm import BatchNorm
 from fiedler.networks.short_repr import ShortRepr
 
@@ -182,13 +182,13 @@ def _conv_coder(spec: ConvCoder, shape: tuple[int, ...], n_codes: int) -> Coder:
         n_inputs, size = channels, smaller
     flat = n_inputs * math.prod(size)
     n_hidden = spec.width or flat
-    hidden: list[nn.Module] = [nn.Flatten()]
+    hidden: list[nn.Module] = [FromImages()]
     back: list[nn.Module] = _activated(nn.Linear(n_codes, n_hidden), n_hidden, False)
     if spec.width:
         hidden += _activated(nn.Linear(flat, spec.width), spec.width, spec.batch_norm)
         back += _activated(nn.Linear(spec.width, flat), flat, False)
     encoder = Encoder(nn.Sequential(*trunk), nn.Sequential(*hidden), n_hidden, n_codes)
-    images = nn.Sequential(*back, nn.Unflatten(1, (n_inputs, *size)), *mirror, FromImages())
+    images = nn.Sequential(*back, ToImages((*size, n_inputs)), *mirror, FromImages())
     for module in (encoder, images):
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Coder(encoder, images, n_inputs)
@@ -197,11 +197,3 @@ def _conv_coder(spec: ConvCoder, shape: tuple[int, ...], n_codes: int) -> Coder:
 def _activated(layer: nn.Module, width: int, batch_norm: bool) -> list[nn.Module]:
     norm: list[nn.Module] = [BatchNorm(width)] if batch_norm else []
     return [layer, *norm, nn.LeakyReLU(_SLOPE)]
-
-
-class FromImages(nn.Module):
-    """Images (m, channels, height, width) as rows (m, d)."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Reshape."""
-        return from_images(images)
