@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -413,16 +414,22 @@ def test_votes_are_what_loops_count() -> None:
     np.testing.assert_allclose(votes, wanted, atol=1e-6)
 
 
-def test_kept_affinity_is_the_largest_of_the_square() -> None:
+@pytest.mark.parametrize("squared", [True, False])
+def test_kept_affinity_is_the_largest_of_two_normalised_steps(squared: bool) -> None:
     votes = sp.csr_matrix(np.random.default_rng(0).random((9, 9)))
     votes = votes + votes.T
-    layer = VotingLayer(n_kept=3)
-    dense = (votes @ votes).toarray()
+    layer = VotingLayer(n_kept=3, squared=squared)
+    roots = np.sqrt(votes.toarray().sum(axis=0))
+    step = votes.toarray() / np.outer(roots, roots)
+    dense = step @ step if squared else step.copy()
+    np.testing.assert_allclose(dense, dense.T)
     np.fill_diagonal(dense, 0)
     wanted = np.where(dense >= np.sort(dense, axis=1)[:, -3:-2], dense, 0)
     np.testing.assert_allclose(kept_affinity(votes, votes, layer, own=True).toarray(), wanted)
-    new = kept_affinity(votes[:2], votes, layer, own=False)
-    np.testing.assert_allclose(new.sum(axis=1), 1.0)
+    # a new image that votes as the first does gets its affinities, to itself too, summing to 1
+    new = kept_affinity(votes[:1], votes, replace(layer, n_kept=9), own=False).toarray()
+    first = (step @ step if squared else step)[0]
+    np.testing.assert_allclose(new[0], first / first.sum())
 
 
 def test_voting_sees_kinds_behind_a_block() -> None:

@@ -159,8 +159,8 @@ class VotingLayer(_Value):
     At each position every image votes for the images whose patches there are most similar
     (cosine; the best over small shifts of the other's patch). The votes of all positions, made
     symmetric and squared, are the affinity of the images: patches that are hidden in one image
-    vote at random, and the visible ones outvote them. Time grows with the square of the number of
-    images.
+    vote at random, and the visible ones outvote them. Votes are divided by the root of how many
+    each of the two images gets. Time grows with the square of the number of images.
 
     Parameters
     ----------
@@ -171,12 +171,12 @@ class VotingLayer(_Value):
     shifts : int
         Pixels that the other image's patch may be moved by, in each direction.
     squared : bool
-        Whether votes are multiplied by themselves, which joins the pieces that sparse graphs
+        Whether votes are followed for a second step, which joins the pieces that sparse graphs
         leave.
     n_kept : int
         Largest affinities kept of each image.
     n_components : int or None
-        Eigenvectors; None takes one for each cluster.
+        Eigenvectors; None takes a fifth more than clusters.
     laplacian, solver, diffusion, normalize
         As in :class:`Procedure`.
     """
@@ -191,7 +191,7 @@ class VotingLayer(_Value):
     n_components: int | None = None
     laplacian: Literal["sym", "rw", "unnormalized"] = "sym"
     solver: Any = "auto"
-    diffusion: float = 0.0
+    diffusion: float = 16.0
     normalize: bool = True
 
     def __post_init__(self) -> None:

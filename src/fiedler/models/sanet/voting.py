@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from fiedler.spectrum import smallest_eigenpairs
 
 # Images whose similarities to all others are in memory at one time take so many bytes.
 _TILE_BYTES = 64 << 20
+# Some more than clusters, which diffusion weighs: a seed of k-means then hardly matters.
+_VECTORS_PER_CLUSTER = 1.2
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def fit_voting(
         Maps of n images; they are held in memory.
     layer : VotingLayer
     n_clusters : int
-        Eigenvectors, unless the layer says.
+        A fifth more eigenvectors, unless the layer says.
     options : SearchOptions
         Its seed is used.
     progress : callable
@@ -120,7 +123,7 @@ def fit_voting(
     votes = sp.csr_matrix(one_way + one_way.T)
     directed = kept_affinity(votes, votes, layer, own=True)
     affinity = directed.maximum(directed.T)
-    wanted = min(layer.n_components or n_clusters, n)
+    wanted = min(layer.n_components or math.ceil(_VECTORS_PER_CLUSTER * n_clusters), n)
     pairs = smallest_eigenpairs(
         affinity.astype(np.float64),
         wanted,
@@ -181,7 +184,12 @@ def count_votes(
 def kept_affinity(
     votes: sp.csr_matrix, known: sp.csr_matrix, layer: VotingLayer, *, own: bool
 ) -> sp.csr_matrix:
-    """Multiply votes by those of the fitted images and keep the largest of each row.
+    """Follow votes for a second step and keep the largest of each row.
+
+    With ``D`` the votes that the fitted images get, squared affinities are ``V D^-1 V D^-1/2``:
+    two steps of a walk, normalised from both sides (rows are scaled at the end). Without ``D``
+    images that get many votes, as all with a block at the same place do of each other, would join
+    what they have nothing to do with.
 
     Parameters
     ----------
@@ -199,12 +207,15 @@ def kept_affinity(
         At most ``n_kept`` entries a row; for new images, rows sum to 1.
     """
     m, n = votes.shape
+    degrees = np.maximum(np.asarray(known.sum(axis=0)).ravel(), 1e-30)
+    ends = sp.diags_array(degrees**-0.5)
+    second = sp.csr_matrix(sp.diags_array(1.0 / degrees) @ known @ ends if layer.squared else ends)
+    begins = degrees[:, None] ** -0.5 if own else np.ones((m, 1))
     count = min(layer.n_kept, n - 1 if own else n)
     size = max(1, _TILE_BYTES // (8 * n))
     columns, weights = np.empty((m, count), dtype=np.int64), np.empty((m, count))
     for start in range(0, m, size):
-        block = votes[start : start + size]
-        dense = (block @ known if layer.squared else block).toarray()
+        dense = (votes[start : start + size] @ second).toarray() * begins[start : start + size]
         rows = np.arange(len(dense))
         if own:
             dense[rows, start + rows] = 0.0

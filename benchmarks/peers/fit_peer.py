@@ -1,0 +1,78 @@
+"""One fit of a deep clustering of ClustPy, or of UMAP and k-means, in a process of its own.
+
+    python fit_peer.py SET.npz LABELS.npy DEC --clusters 10 [--seed 0]
+
+Runs in ``.venv-peers``. Reads images (n, h, w) or (n, h, w, c), uint8, as rows of pixels from 0 to
+1, writes labels, prints seconds, peak memory and version as JSON. Every method has its package's
+default settings, k-means ten starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from fit_spectralnet import peak_mb
+
+METHODS = ("DEC", "IDEC", "VaDE", "N2D", "UMAP + k-means")
+
+
+def clustpy_labels(method: str, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Labels of one of ClustPy's methods."""
+    # torchvision's compiled part is of another build of torch than the CPU's; ClustPy imports it
+    # for networks and sets that are not used here, and that fails where these are not known.
+    for name in ("nms", "qnms"):
+        if not hasattr(torch.ops.torchvision, name):
+            kinds = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            torch.library.define(f"torchvision::{name}", kinds)
+    from clustpy import deep
+
+    model = getattr(deep, method)(n_clusters=k, random_state=seed)
+    return np.asarray(model.fit(rows).labels_)
+
+
+def umap_labels(rows: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Labels of k-means on two dimensions of UMAP."""
+    from sklearn.cluster import KMeans
+    from umap import UMAP
+
+    places = UMAP(random_state=seed).fit_transform(rows)
+    return np.asarray(KMeans(k, n_init=10, random_state=seed).fit_predict(places))
+
+
+def main() -> None:
+    """Fit, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("method", choices=METHODS)
+    parser.add_argument("--clusters", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    images = np.load(given.data)["X"]
+    rows = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+    fit: Callable[[], np.ndarray]
+    if given.method in ("DEC", "IDEC", "VaDE", "N2D"):
+        package = "clustpy"
+        fit = lambda: clustpy_labels(given.method, rows, given.clusters, given.seed)  # noqa: E731
+    else:
+        package = "umap-learn"
+        fit = lambda: umap_labels(rows, given.clusters, given.seed)  # noqa: E731
+    before = peak_mb()
+    start = time.perf_counter()
+    labels = fit()
+    seconds = time.perf_counter() - start
+    np.save(given.labels, labels)
+    found = {"seconds": seconds, "peak_mb": peak_mb(), "before_mb": before}
+    print()  # progress bars end without one
+    print(json.dumps(found | {"version": f"{package} {version(package)}"}))
+
+
+if __name__ == "__main__":
+    main()
