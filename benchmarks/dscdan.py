@@ -1,17 +1,27 @@
 """DSCDAN on real images, beside k-means, spectral clustering and SpectralNet.
 
+    make peers
     python benchmarks/dscdan.py [--seeds 5] [--sets usps] [--methods k-means] [--again]
 
-Every run has a process of its own. The table is written after each; a run that is there is not
-made again, so the script can be cut and continued. ``--rows`` and ``--steps`` make a trial.
+Methods of ClustPy and UMAP with k-means, in their default settings, run in ``.venv-peers``, on the
+sets of :data:`PEER_SETS` alone. Every run has a process of its own. The table is written after
+each; a run that is there is not made again, so the script can be cut and continued. ``--rows`` and
+``--steps`` make a trial.
 """
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import torch
 from common import arguments
+from fit_network import METHODS, SPLITS, load_split
+from peer_fits import peer_fit
 from runs import RunsTable, table_name
-from spectralnet import fit, order
+from spectralnet import fit
 
 SETS = [
     "mnist_test",
@@ -22,7 +32,10 @@ SETS = [
     "coil20",
     "yaleb",
     "cifar10_10k",
+    "fashion_test",
 ]
+PEER_METHODS = ["DEC", "IDEC", "VaDE", "N2D", "UMAP + k-means"]
+PEER_SETS = ["mnist_test", "usps", "fashion_test"]
 CHOSEN = ["k-means", "SpectralClustering", "SpectralNet, default", "DSCDAN, default"]
 PAPER = "DSCDAN, paper"
 NOTES = [
@@ -32,14 +45,35 @@ NOTES = [
     "'unseen' scores the other 10,000, given to predict. cifar10_10k: 10,000 images at random.",
     "Published (Yang et al. 2019): MNIST .978/.941, MNIST-test .980/.946, USPS .869/.857, "
     "Fashion .662/.645. 'paper' is the published procedure with settings that it leaves open.",
+    "DEC, IDEC, VaDE, N2D: ClustPy's; pixels from 0 to 1, its default settings.",
 ]
+
+
+def order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows by set and method; the versions of peers stay in the runs."""
+    ranks = [*SPLITS, *METHODS, *PEER_METHODS]
+    rows = [{name: value for name, value in row.items() if name != "version"} for row in rows]
+    return sorted(rows, key=lambda row: (ranks.index(row["data"]), ranks.index(row["method"])))
+
+
+def one_run(
+    name: str, method: str, seed: int, cuts: tuple[int, int], threads: int
+) -> dict[str, Any]:
+    """Fit one method, ours or a peer's, on one set."""
+    if method not in PEER_METHODS:
+        return fit(name, method, seed, *cuts, threads=threads)
+    split = load_split(name, cuts[0])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "set.npz"
+        np.savez(file, X=split.X)
+        return peer_fit("fit_peer.py", file, split.y, method, seed=seed, threads=threads)
 
 
 def main() -> None:
     """Make every run that is not there yet."""
     chosen = arguments(
         __doc__,
-        {"--sets": SETS, "--methods": [*CHOSEN, PAPER]},
+        {"--sets": SETS, "--methods": [*CHOSEN, PAPER, *PEER_METHODS]},
         options={"--threads": 2, "--rows": 0, "--steps": 0},
     )
     torch.set_num_threads(chosen.threads)  # what the table says
@@ -56,8 +90,9 @@ def main() -> None:
         for name in chosen.sets:
             for method in chosen.methods:
                 run = {"data": name, "method": method, "seed": seed}
-                if table.lacks(**run):
-                    table.put(run | fit(name, method, seed, *cuts, threads=chosen.threads))
+                wanted = method not in PEER_METHODS or name in PEER_SETS
+                if wanted and table.lacks(**run):
+                    table.put(run | one_run(name, method, seed, cuts, chosen.threads))
 
 
 if __name__ == "__main__":

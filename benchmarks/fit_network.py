@@ -82,6 +82,7 @@ SPLITS: dict[str, Callable[[], Split]] = {
     "mnist_20k": _whole("mnist", 20_000),
     "usps": _named("usps"),
     "fashion_mnist": _whole("fashion_mnist"),
+    "fashion_test": _named("fashion_test"),
     "coil20": _named("coil20"),
     "yaleb": _named("yaleb"),
     "cifar10_10k": _named("cifar10_10k"),

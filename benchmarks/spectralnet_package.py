@@ -16,14 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, arguments
+from common import arguments
 from fit_network import load_split
-from runs import RunsTable, in_own_process, table_name
+from peer_fits import peer_fit
+from runs import RunsTable, table_name
 from spectralnet import fit
 
-from fiedler.evaluation import accuracy, nmi
-
-HERE = Path(__file__).resolve().parent
 PEER = "spectralnet 1.1.0"
 METHODS = [PEER, "SpectralNet, as the package", "SpectralNet, default"]
 SETS = ["mnist_test", "mnist_20k"]
@@ -40,18 +38,10 @@ NOTES = [
 
 def package(file: Path, y: np.ndarray, seed: int, epochs: int, threads: int) -> dict[str, Any]:
     """One fit of the package on a file's rows; n, k and seconds as fit_network.py says them."""
-    python = ROOT / ".venv-peers" / "bin" / "python"
-    if not python.is_file():
-        raise SystemExit(f"{python} is not there: run `make peers` first")
-    k, labels = len(np.unique(y)), file.with_name("labels.npy")
-    given = (file, labels, "--clusters", k, "--seed", seed, "--epochs", epochs)
-    found = in_own_process(
-        HERE / "peers" / "fit_spectralnet.py", *given, python=str(python), threads=threads
-    )
-    assert found is not None  # no limit was given
+    given = ("--epochs", epochs)
+    found = peer_fit("fit_spectralnet.py", file, y, *given, seed=seed, threads=threads)
     assert f"spectralnet {found.pop('version')}" == PEER
-    predicted = np.load(labels)
-    return {"n": len(y), "k": k, "acc": accuracy(y, predicted), "nmi": nmi(y, predicted), **found}
+    return found
 
 
 def compare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
