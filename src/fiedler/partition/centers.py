@@ -79,9 +79,11 @@ def nearest_center(vectors: np.ndarray, partition: Partition) -> tuple[np.ndarra
 
 
 def kmeans(
-    rows: np.ndarray, k: int, *, n_init: int, rng: np.random.Generator
+    rows: np.ndarray, k: int, *, n_init: int, rng: np.random.Generator, max_iter: int = 300
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cluster rows by k-means (scikit-learn's), on a sample of max(25,000, 200 k) rows.
+
+    It stops after ``max_iter`` steps at most.
 
     Returns
     -------
@@ -99,7 +101,8 @@ def kmeans(
     with warnings.catch_warnings():
         # fewer distinct places than k is told by fewer centres, below
         warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
-        model = KMeans(k, n_init=n_init, random_state=seed).fit(sample)
+        model = KMeans(k, n_init=n_init, max_iter=max_iter, random_state=seed)
+        model.fit(sample)
     labels = model.labels_ if sample is rows else model.predict(rows)
     used, compact = np.unique(labels, return_inverse=True)
     return compact.astype(np.int64), np.asarray(model.cluster_centers_[used], dtype=np.float64)
