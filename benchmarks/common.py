@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fiedler
 from fiedler.graph import KNN, SearchOptions
-from fiedler.spectrum import smallest_eigenpairs
+from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -212,14 +212,13 @@ def load(name: str) -> Labelled:
     return (rows if sp.issparse(rows) else rows.reshape(len(rows), -1)), classes
 
 
-def graph_and_vectors(X: Rows, k: int, neighbors: int) -> tuple[sp.csr_matrix, np.ndarray, int]:
-    """The graph of so many neighbours, the eigenvectors of k clusters, the graph's components.
+def graph_and_pairs(X: Rows, k: int, neighbors: int) -> tuple[sp.csr_matrix, Eigenpairs]:
+    """The graph of so many neighbours and the eigenpairs of k clusters.
 
-    As many eigenvectors as ``fiedler.SpectralClustering`` takes for k clusters.
+    As many as ``fiedler.SpectralClustering`` reads k clusters from.
     """
     matrix = KNN(neighbors).fit(X, SearchOptions()).matrix
-    pairs = smallest_eigenpairs(matrix, min(3 * k, k + 100, X.shape[0]))
-    return matrix, pairs.vectors, pairs.n_connected_components
+    return matrix, smallest_eigenpairs(matrix, min(3 * k, k + 100, X.shape[0]))
 
 
 def _published(name: str, last: int | None = None) -> Callable[[], Labelled]:
