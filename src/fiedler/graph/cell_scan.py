@@ -11,8 +11,10 @@ from fiedler.graph.cells import BLOCK, PAD, CellIndex, nearest_cells
 
 # Queries meet a cell in groups of this size: few shapes, so few compiled kernels to keep.
 _SCAN_ROWS = 512
-# Each round of cells is so many times as large as all before it.
+# Each round of cells is so many times as large as all before it: the more, the wider the rows, as
+# large products then save more than tight bounds.
 _GROWTH = 3
+_GROWTH_PER_COLUMN = 1 / 64
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,11 @@ def scan_cells(index: CellIndex, block: torch.Tensor, kept: int, n_probes: int) 
         torch.full((m, kept), -1, dtype=torch.int32, device=device),
     )
     block = block.to(index.scanned.dtype)
+    growth = 1 + max(_GROWTH, round(block.shape[1] * _GROWTH_PER_COLUMN))
     start, stop = 0, 1
     while start < n_probes:
         best = _scan_round(index, block, probes[:, start:stop], best)
-        start, stop = stop, min(stop * (1 + _GROWTH), n_probes)
+        start, stop = stop, min(stop * growth, n_probes)
     padded = best.found.long()
     positions = index.positions.to(device)
     return torch.where(padded < 0, padded, positions[padded.clamp(min=0)])

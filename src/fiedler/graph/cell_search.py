@@ -23,6 +23,8 @@ from fiedler.progress import ProgressCallback, silent
 _CALIBRATION_ROWS = 256
 _QUERY_BLOCK = 32768
 _QUERY_BLOCK_BYTES = 12 << 20
+# New rows come in no order: only many of them share a cell.
+_NEW_QUERY_BLOCK_BYTES = 40 << 20
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def search_cells(
     distances = np.empty((m, k), dtype=np.float32)
     size = min(
         _QUERY_BLOCK,
-        block_size(queries.shape[1], _QUERY_BLOCK_BYTES),
+        block_size(queries.shape[1], _NEW_QUERY_BLOCK_BYTES if own is None else _QUERY_BLOCK_BYTES),
         block_size(queries.shape[1] + n_probes * kept * 2, 128 << 20),
     )
     for start, block in queries.blocks(size):
