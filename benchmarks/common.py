@@ -118,9 +118,21 @@ class ResumableTable:
         """Add or replace a row, print it, and write the table."""
         self._made[self._key_of(row)] = row
         order = {name: place for place, name in enumerate(SETS)}
-        rows = sorted(self._made.values(), key=lambda row: order.get(row["data"], len(order)))
-        record(self._name, rows, **self._extra)
+        self._made = dict(
+            sorted(self._made.items(), key=lambda item: order.get(item[1].get("data"), len(order)))
+        )
+        record(self._name, self.rows, **self._extra)
         print("  ".join(f"{name} {cell_text(value)}" for name, value in row.items()), flush=True)
+
+    def note(self, *notes: str) -> None:
+        """Print sentences about all rows, and write the table with them under it."""
+        print(*notes, sep="\n")
+        record(self._name, self.rows, **self._extra | {"notes": [*self._extra["notes"], *notes]})
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows so far."""
+        return list(self._made.values())
 
     def _key_of(self, row: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(row[name] for name in self._key)
