@@ -35,7 +35,7 @@ from fiedler.partition import (
 from fiedler.partition import assign as assign_module
 from fiedler.partition import centers as centers_module
 from fiedler.partition import stability as stability_module
-from fiedler.partition.centers import kmeans
+from fiedler.partition.centers import kmeans, spread_rows
 from fiedler.partition.modularity import group_affinity
 from fiedler.partition.rotations import cluster_qr, discretize
 from fiedler.spectrum import smallest_eigenpairs
@@ -163,6 +163,19 @@ def test_kmeans_on_a_sample_labels_every_row_by_its_nearest_centre(
     np.testing.assert_array_equal(labels, again)
     distances = np.linalg.norm(rows[:, None] - found, axis=2)
     np.testing.assert_array_equal(labels, distances.argmin(axis=1))
+
+
+def test_spread_rows_are_distinct_and_drawn_by_squared_distance() -> None:
+    rows = np.array([[0.0, 0], [0, 0], [3, 0], [0, 4], [3, 0]], dtype=np.float32)
+    rng = np.random.default_rng(0)
+    draws = np.array([spread_rows(rows, 3, rng) for _ in range(3000)])
+    assert all(len(np.unique(rows[draw], axis=0)) == 3 for draw in draws)
+    at_first = np.bincount(draws[:, 0], minlength=5) / 3000
+    np.testing.assert_allclose(at_first, 0.2, atol=0.03)
+    after_zero = draws[draws[:, 0] < 2][:, 1]  # squared distances 9, 16 and 9
+    shares = np.bincount(after_zero, minlength=5) / len(after_zero)
+    np.testing.assert_allclose(shares, np.array([0, 0, 9, 16, 9]) / 34, atol=0.05)
+    assert sorted(spread_rows(rows[:2], 2, rng))[-1] <= 1  # fewer distinct rows: they repeat
 
 
 def test_rows_get_unit_length_and_zero_stays_zero() -> None:

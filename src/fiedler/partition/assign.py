@@ -25,10 +25,8 @@ ASSIGNMENTS = ("auto", "kmeans", "cluster_qr", "discretize", "merge")
 _logger = logging.getLogger(__name__)
 _N_INIT = 4
 # More starts pay only where the better of two tied partitions can be told.
-_JUDGED_STARTS = 8
+_JUDGED_STARTS = 12
 MICRO_PER_CLUSTER = 6
-# Pieces that are merged anyway need not be settled to the last row.
-_MICRO_STEPS = 8
 # Merging is refused where it cuts this much more than k-means does. Chosen on the sets of
 # benchmarks/assignment.py, whose table shows where it errs (CMU PIE).
 _CUT_TOLERANCE = 1.3
@@ -124,7 +122,7 @@ def merge_microclusters(
 
     Large curved clusters are not round in the eigenvectors, so k-means splits them; small pieces
     of them are round, and the graph tells which pieces belong together. Of four starts the one of
-    largest modularity is kept; with the graph's eigenpairs, of eight, and ties are settled by
+    largest modularity is kept; with the graph's eigenpairs, of twelve, and ties are settled by
     :func:`fiedler.partition.best_partition`.
     """
     found, gains = [], []
@@ -147,7 +145,7 @@ def micro_clusters(
     They have five rows or more on average, unless ``at_least`` so many groups are needed.
     """
     count = max(at_least, min(count, len(vectors) // 5))
-    return kmeans(row_normalized(vectors), count, n_init=1, rng=rng, max_iter=_MICRO_STEPS)
+    return kmeans(row_normalized(vectors), count, n_init=1, rng=rng, quick=True)
 
 
 def holds_against(
