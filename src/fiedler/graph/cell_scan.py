@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fiedler.graph.cells import BLOCK, PAD, CellIndex, nearest_cells
+from fiedler.graph.cells import BLOCK, CellIndex, filling, nearest_cells
 
 # Queries meet a cell in groups of this size: few shapes, so few compiled kernels to keep.
 _SCAN_ROWS = 512
@@ -93,11 +93,12 @@ def _scores(
     index: CellIndex, block: torch.Tensor, part: torch.Tensor, first: int, size: int
 ) -> torch.Tensor:
     """Return ``|y|^2 - 2 x y`` of some queries and a cell's rows, padding included."""
-    width = (size + PAD - 1) // PAD * PAD
-    cell, norms = index.scanned[first : first + width].T, index.norms[first : first + width]
-    if cell.dtype == torch.float32:
+    dtype = index.scanned.dtype
+    stop = first + size + filling(size, dtype)
+    cell, norms = index.scanned[first:stop].T, index.norms[first:stop]
+    if dtype == torch.float32:
         return torch.addmm(norms, block[part], cell, alpha=-2.0)
-    filled = torch.cat([part, part[:1].expand(-len(part) % PAD)])
+    filled = torch.cat([part, part[:1].expand(filling(len(part), dtype))])
     product = (block[filled] @ cell)[: len(part)]
     return torch.add(norms, product, alpha=-2.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from fiedler.graph.precision import scan_dtype
 ROWS_PER_CELL = 400
 _LLOYD_STEPS = 6
 _TRAINING_ROWS_PER_CELL = 40
-# Shapes are padded to multiples of this: each new shape costs a kernel compilation in oneDNN.
-PAD = 64
+# Shapes of bfloat16 products are padded to multiples of this: each new shape costs a kernel
+# compilation in oneDNN.
+_PAD = 64
 BLOCK = 4096
 # Wide rows come in smaller blocks: of each, several copies live at once (bytes, float32, shifted,
 # bfloat16), and what is freed in between is not all given back.
@@ -37,7 +39,8 @@ class CellIndex:
     positions : torch.Tensor of shape (p,), int64
         Stored position at each padded position (-1 for padding).
     scanned : torch.Tensor of shape (p, d)
-        Padded rows in the dtype of the scan.
+        Padded rows in the dtype of the scan; where that is float32, which is not padded, the
+        stored ones themselves unless these are bytes.
     norms : torch.Tensor of shape (p,)
         Squared norms of the scanned rows (infinity for padding).
     """
@@ -63,7 +66,8 @@ def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device)
     )
     order = cells.argsort(stable=True).cpu()
     sizes = torch.bincount(cells, minlength=n_cells).cpu()
-    padded = (sizes + PAD - 1) // PAD * PAD
+    dtype = scan_dtype(device)
+    padded = sizes + filling(sizes, dtype)
     starts = padded.cumsum(0) - padded
     stored = _gather_rows(rows, order)
     offsets = torch.arange(n) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
@@ -71,16 +75,24 @@ def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device)
     total = int(padded.sum())
     positions = torch.full((total,), -1, dtype=torch.int64)
     positions[target] = torch.arange(n)
-    dtype = scan_dtype(device)
-    scanned = torch.zeros(total, rows.shape[1], dtype=dtype, device=device)
+    shared = device.type == "cpu" and stored.rows.dtype == dtype == torch.float32
+    scanned = (
+        stored.rows if shared else torch.zeros(total, rows.shape[1], dtype=dtype, device=device)
+    )
     norms = torch.full((total,), torch.inf, device=device)
     for start, block in stored.blocks(size):
         where = target[start : start + len(block)].to(device)
-        scanned[where] = block.to(device, dtype)
+        if not shared:
+            scanned[where] = block.to(device, dtype)
         norms[where] = (block * block).sum(1).to(device)
     return CellIndex(
         centroids, order, starts.tolist(), sizes.tolist(), stored, positions, scanned, norms
     )
+
+
+def filling(size: Any, dtype: torch.dtype) -> Any:
+    """Return how many rows are added to so many, a number or a tensor, before a product."""
+    return size * 0 if dtype == torch.float32 else -size % _PAD
 
 
 def _gather_rows(rows: RowBlocks, order: torch.Tensor) -> RowBlocks:
