@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from common import SETS, ResumableTable, arguments, graph_and_vectors, load, mean_sd
+from common import SETS, ResumableTable, arguments, graph_and_pairs, load, mean_sd
 
 from fiedler.evaluation import accuracy
 from fiedler.partition import assign_labels, modularity, normalized_cut
@@ -36,24 +36,26 @@ def row_of(name: str, neighbors: int, seeds: list[int]) -> dict[str, Any]:
     """One row of the table."""
     X, y = load(name)
     k = int(y.max()) + 1
-    matrix, vectors, components = graph_and_vectors(X, k, neighbors)
+    matrix, pairs = graph_and_pairs(X, k, neighbors)
     found: dict[str, list[float]] = {}
     merges = 0
     for seed in seeds:
         parts = {
-            method: assign_labels(vectors, k, method=method, affinity=matrix, random_state=seed)
+            method: assign_labels(
+                pairs.vectors, k, method=method, affinity=matrix, pairs=pairs, random_state=seed
+            )
             for method in ASSIGNMENTS
         }
         merges += parts["auto"].method == "merge"
         for method, part in parts.items():
             found.setdefault(f"acc_{method}", []).append(accuracy(y, part.labels))
-        plain, _ = kmeans(vectors[:, :k], k, n_init=4, rng=np.random.default_rng(seed))
+        plain, _ = kmeans(pairs.vectors[:, :k], k, n_init=4, rng=np.random.default_rng(seed))
         for column, score in (("modularity", modularity), ("cut", normalized_cut)):
             for labels, kind in ((plain, "kmeans"), (parts["merge"].labels, "merge")):
                 found.setdefault(f"{column}_{kind}", []).append(score(matrix, labels))
     return {
         "data": name, "n": len(y), "k": k,
-        "neighbors": neighbors, "components": components,
+        "neighbors": neighbors, "components": pairs.n_connected_components,
         **{column: mean_sd(values) for column, values in found.items()},
         **verdict(found), "auto_merges": f"{merges} of {len(seeds)}", "seeds": len(seeds),
     }  # fmt: skip

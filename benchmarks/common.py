@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fiedler
 from fiedler.graph import KNN, SearchOptions
-from fiedler.spectrum import smallest_eigenpairs
+from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -118,9 +118,21 @@ class ResumableTable:
         """Add or replace a row, print it, and write the table."""
         self._made[self._key_of(row)] = row
         order = {name: place for place, name in enumerate(SETS)}
-        rows = sorted(self._made.values(), key=lambda row: order.get(row["data"], len(order)))
-        record(self._name, rows, **self._extra)
+        self._made = dict(
+            sorted(self._made.items(), key=lambda item: order.get(item[1].get("data"), len(order)))
+        )
+        record(self._name, self.rows, **self._extra)
         print("  ".join(f"{name} {cell_text(value)}" for name, value in row.items()), flush=True)
+
+    def note(self, *notes: str) -> None:
+        """Print sentences about all rows, and write the table with them under it."""
+        print(*notes, sep="\n")
+        record(self._name, self.rows, **self._extra | {"notes": [*self._extra["notes"], *notes]})
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows so far."""
+        return list(self._made.values())
 
     def _key_of(self, row: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(row[name] for name in self._key)
@@ -212,14 +224,13 @@ def load(name: str) -> Labelled:
     return (rows if sp.issparse(rows) else rows.reshape(len(rows), -1)), classes
 
 
-def graph_and_vectors(X: Rows, k: int, neighbors: int) -> tuple[sp.csr_matrix, np.ndarray, int]:
-    """The graph of so many neighbours, the eigenvectors of k clusters, the graph's components.
+def graph_and_pairs(X: Rows, k: int, neighbors: int) -> tuple[sp.csr_matrix, Eigenpairs]:
+    """The graph of so many neighbours and the eigenpairs of k clusters.
 
-    As many eigenvectors as ``fiedler.SpectralClustering`` takes for k clusters.
+    As many as ``fiedler.SpectralClustering`` reads k clusters from.
     """
     matrix = KNN(neighbors).fit(X, SearchOptions()).matrix
-    pairs = smallest_eigenpairs(matrix, min(3 * k, k + 100, X.shape[0]))
-    return matrix, pairs.vectors, pairs.n_connected_components
+    return matrix, smallest_eigenpairs(matrix, min(3 * k, k + 100, X.shape[0]))
 
 
 def _published(name: str, last: int | None = None) -> Callable[[], Labelled]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from common import SETS, ResumableTable, arguments, graph_and_vectors, load, mean_sd
+from common import SETS, ResumableTable, arguments, graph_and_pairs, load, mean_sd
 
 from fiedler.evaluation import accuracy
 from fiedler.partition import assign_labels
@@ -30,8 +30,12 @@ def row_of(name: str, seeds: list[int]) -> dict[str, Any]:
     scores: dict[str, Any] = {}
     components: dict[str, int] = {}
     for q in NEIGHBORS:
-        matrix, vectors, components[f"components_{q}"] = graph_and_vectors(X, k, q)
-        parts = (assign_labels(vectors, k, affinity=matrix, random_state=seed) for seed in seeds)
+        matrix, pairs = graph_and_pairs(X, k, q)
+        components[f"components_{q}"] = pairs.n_connected_components
+        parts = (
+            assign_labels(pairs.vectors, k, affinity=matrix, pairs=pairs, random_state=seed)
+            for seed in seeds
+        )
         scores[f"acc_{q}"] = mean_sd([accuracy(y, part.labels) for part in parts])
     return {"data": name, "n": len(y), "k": k, **scores, **components, "seeds": len(seeds)}
 

@@ -6,7 +6,7 @@ import argparse
 import time
 
 import numpy as np
-from common import record
+from common import ResumableTable
 
 import fiedler
 from fiedler.evaluation import accuracy, nmi
@@ -16,11 +16,14 @@ def main() -> None:
     """Fit 60,000 and 70,000 rows with each seed and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--again", action="store_true", help="also what is there already")
     given = parser.parse_args()
+    table = ResumableTable(
+        "out_of_sample", ("seed",), again=given.again, seeds=given.seeds, notes=[str(__doc__)]
+    )
     data = fiedler.load_dataset("mnist")
     X, y = data.X.reshape(70_000, -1), data.y
-    rows = []
-    for seed in given.seeds:
+    for seed in (seed for seed in given.seeds if table.lacks(seed=seed)):
         joint = fiedler.SpectralClustering(10, random_state=seed).fit(X)
         model = fiedler.SpectralClustering(10, random_state=seed).fit(X[:60_000])
         seconds = []
@@ -28,7 +31,7 @@ def main() -> None:
             start = time.perf_counter()
             predicted = model.predict(X[60_000:])
             seconds.append(time.perf_counter() - start)
-        rows.append(
+        table.put(
             {
                 "seed": seed,
                 "agreement": round(accuracy(joint.labels_[60_000:], predicted), 4),
@@ -39,8 +42,6 @@ def main() -> None:
                 "nmi unseen": round(nmi(y[60_000:], predicted), 4),
             }
         )
-        print(rows[-1], flush=True)
-        record("out_of_sample", rows, seeds=given.seeds, notes=[str(__doc__)])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Cost of a fit from 10,000 to 1,000,000 rows: stages, their distance from the machine's limits.
 
+    python benchmarks/scaling.py [--sets blobs] [--sizes 10000 1000000] [--limit 900] [--again]
+
+Every size has a process of its own and is kept when it ends, so the table can be cut and continued.
 The limit of the search is the time of its multiply-adds at the measured speed of matrix products;
 that of the eigenvectors, the time to read the graph and the gathered vectors at the measured
 speed of memory.
@@ -13,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import record
+from common import ResumableTable
 from versus_sklearn import run
 
 from fiedler.graph.precision import scan_dtype
@@ -39,33 +42,49 @@ def _seconds(work: Any) -> float:
     return time.perf_counter() - start
 
 
+SETS = ("mnist", "mnist-pca64", "blobs")
+MNIST_SIZES = [10_000, 20_000, 40_000, 70_000]
+
+
 def main() -> None:
-    """Run all sizes, fit the exponent, record the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the sizes that are not there yet, fit the exponents, record the table."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--limit", type=int, default=900, help="seconds of one fit; default 900")
+    parser.add_argument("--again", action="store_true", help="also what is there already")
     given = parser.parse_args()
+    table = ResumableTable("scaling", ("data", "rows"), again=given.again, seeds=[0], notes=[])
     speeds = {d: product_speed(d) for d in (64, 784)}
     bandwidth = memory_speed()
-    rows, notes = [], []
-    jobs = [("mnist", n) for n in (10_000, 20_000, 40_000, 70_000)]
-    jobs += [(name, n) for name in ("mnist-pca64", "blobs") for n in given.sizes]
-    for name, n in jobs:
-        result = run("fiedler", name, n)
-        assert result is not None
-        rows.append(line(name, n, result, speeds[784 if name == "mnist" else 64], bandwidth))
-        print(rows[-1], flush=True)
-    for name in ("mnist", "mnist-pca64", "blobs"):
+    notes = []
+    for name in given.sets:
+        for n in MNIST_SIZES if name == "mnist" else given.sizes:
+            if not table.lacks(data=name, rows=n):
+                continue
+            result = run("fiedler", name, n, given.limit)
+            if result is None:
+                notes.append(f"{name} at {n:,} rows was stopped after {given.limit} s.")
+                continue
+            table.put(line(name, n, result, speeds[784 if name == "mnist" else 64], bandwidth))
+    notes += exponents(table.rows)
+    notes.append(
+        f"Measured limits: {speeds[64] / 1e9:.0f} (d = 64) and {speeds[784] / 1e9:.0f} (d = 784) "
+        f"thousand million multiply-adds a second, {bandwidth / 1e9:.0f} GB a second."
+    )
+    table.note(*notes)
+
+
+def exponents(rows: list[dict[str, Any]]) -> list[str]:
+    """Say how the seconds of each set grow, by least squares of the logarithms."""
+    notes = []
+    for name in SETS:
         chosen = [row for row in rows if row["data"] == name]
         if len(chosen) > 1:
             logs = np.log([[row["rows"], row["seconds"]] for row in chosen])
             exponent = np.polyfit(logs[:, 0], logs[:, 1], 1)[0]
             notes.append(f"Seconds grow like n^{exponent:.2f} on {name}.")
-    notes.append(
-        f"Measured limits: {speeds[64] / 1e9:.0f} (d = 64) and {speeds[784] / 1e9:.0f} (d = 784) "
-        f"thousand million multiply-adds a second, {bandwidth / 1e9:.0f} GB a second."
-    )
-    print(*notes, sep="\n")
-    record("scaling", rows, seeds=[0], notes=notes)
+    return notes
 
 
 def line(

@@ -16,7 +16,15 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
 from fiedler.exceptions import InputError
-from fiedler.graph import NeighborGraph, NeighborIndex, cell_search, exact_search, nearest_neighbors
+from fiedler.graph import (
+    NeighborGraph,
+    NeighborIndex,
+    cell_scan,
+    cell_search,
+    exact_search,
+    nearest_neighbors,
+)
+from fiedler.graph import cells as cells_module
 from fiedler.graph.blocks import RowBlocks, block_size
 from fiedler.graph.precision import cpu_multiplies_bfloat16
 
@@ -210,6 +218,43 @@ def test_a_row_is_found_alike_alone_and_in_company(many_digits: np.ndarray) -> N
     together, _ = index.query(many_digits[3200:3240], 8)
     alone = np.vstack([index.query(row[None], 8)[0] for row in many_digits[3200:3240]])
     assert (together == alone).mean() > 0.99
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("n_probes", [1, 2, 7, 20])
+def test_a_scan_keeps_the_best_of_the_probed_cells(
+    dtype: torch.dtype, n_probes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against all distances to the rows of the probed cells, some of which hold few rows."""
+    monkeypatch.setattr(cells_module, "scan_dtype", lambda _: dtype)
+    monkeypatch.setattr(cells_module, "ROWS_PER_CELL", 30)
+    rng = np.random.default_rng(7)
+    rows = RowBlocks(rng.integers(-8, 8, size=(900, 6)).astype(np.float32) / 4)  # exact in bfloat16
+    rows.shift.zero_()
+    index = cells_module.build_cells(rows, rng, torch.device("cpu"))
+    queries = torch.from_numpy(rng.integers(-8, 8, size=(70, 6)).astype(np.float32) / 4)
+    found = cell_scan.scan_cells(index, queries, 12, n_probes)
+    probes = cells_module.nearest_cells(queries, index.centroids, n_probes)
+    cell_of = torch.arange(len(index.sizes)).repeat_interleave(torch.tensor(index.sizes))
+    squared = torch.cdist(queries, index.stored.take(slice(None))) ** 2
+    squared[~(cell_of[None, :, None] == probes[:, None, :]).any(2)] = torch.inf
+    best = squared.sort(dim=1).values[:, :12]
+    got = torch.where(found < 0, torch.inf, squared.gather(1, found.clamp(min=0)))
+    assert torch.equal(got.isinf(), best.isinf())
+    torch.testing.assert_close(got.sort(dim=1).values, best, rtol=0, atol=0.13)
+    assert all(len(set(row[row >= 0].tolist())) == (row >= 0).sum() for row in found)
+
+
+def test_near_cells_are_stored_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells_module, "ROWS_PER_CELL", 20)
+    rng = np.random.default_rng(8)
+    centers = rng.normal(size=(4, 5)) * 50
+    rows = (centers[rng.integers(4, size=4000)] + rng.normal(size=(4000, 5))).astype(np.float32)
+    index = NeighborIndex(rows, 5, method="cells").cells
+    assert index is not None
+    group = np.linalg.norm(index.centroids.numpy()[:, None] + rows.mean(0) - centers, axis=2)
+    changes = (np.diff(group.argmin(axis=1)) != 0).sum()
+    assert changes < 20, "of 200 cells in no order some 150 would be followed by another group's"
 
 
 def test_full_recall_scans_every_cell(many_digits: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, cycle
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from fiedler.graph import KNN, SearchOptions
 from fiedler.partition import (
     Partition,
     assign_labels,
+    best_partition,
     components_k,
     markov_stability,
     merge_groups,
@@ -31,8 +32,10 @@ from fiedler.partition import (
     rebuild_partition,
     row_normalized,
 )
+from fiedler.partition import assign as assign_module
 from fiedler.partition import centers as centers_module
-from fiedler.partition.centers import kmeans
+from fiedler.partition import stability as stability_module
+from fiedler.partition.centers import kmeans, spread_rows
 from fiedler.partition.modularity import group_affinity
 from fiedler.partition.rotations import cluster_qr, discretize
 from fiedler.spectrum import smallest_eigenpairs
@@ -160,6 +163,19 @@ def test_kmeans_on_a_sample_labels_every_row_by_its_nearest_centre(
     np.testing.assert_array_equal(labels, again)
     distances = np.linalg.norm(rows[:, None] - found, axis=2)
     np.testing.assert_array_equal(labels, distances.argmin(axis=1))
+
+
+def test_spread_rows_are_distinct_and_drawn_by_squared_distance() -> None:
+    rows = np.array([[0.0, 0], [0, 0], [3, 0], [0, 4], [3, 0]], dtype=np.float32)
+    rng = np.random.default_rng(0)
+    draws = np.array([spread_rows(rows, 3, rng) for _ in range(3000)])
+    assert all(len(np.unique(rows[draw], axis=0)) == 3 for draw in draws)
+    at_first = np.bincount(draws[:, 0], minlength=5) / 3000
+    np.testing.assert_allclose(at_first, 0.2, atol=0.03)
+    after_zero = draws[draws[:, 0] < 2][:, 1]  # squared distances 9, 16 and 9
+    shares = np.bincount(after_zero, minlength=5) / len(after_zero)
+    np.testing.assert_allclose(shares, np.array([0, 0, 9, 16, 9]) / 34, atol=0.05)
+    assert sorted(spread_rows(rows[:2], 2, rng))[-1] <= 1  # fewer distinct rows: they repeat
 
 
 def test_rows_get_unit_length_and_zero_stays_zero() -> None:
@@ -460,8 +476,8 @@ def test_stability_is_that_of_the_walk(time: int) -> None:
         assert wanted == pytest.approx(modularity(affinity, labels))
 
 
-def test_stability_prefers_true_borders_to_even_sizes() -> None:
-    """Two chained groups and one ball of their size: a cut through the ball is crossed soon."""
+def chain_and_ball() -> tuple[sp.csr_matrix, np.ndarray, np.ndarray]:
+    """Two chained groups and one ball of their size, the true partition and one across the ball."""
     rng = np.random.default_rng(0)
     big = rng.random((80, 80)) < 0.5
     chain = np.zeros((160, 160))
@@ -471,7 +487,43 @@ def test_stability_prefers_true_borders_to_even_sizes() -> None:
     chain[79, 80] = 1
     chain[80:120, 120:] = rng.random((40, 40)) < 0.02
     affinity = sp.csr_matrix(np.maximum(chain, chain.T))
+    return affinity, np.repeat([0, 1, 2], [80, 40, 40]), np.repeat([0, 1, 2], [40, 40, 80])
+
+
+def test_stability_prefers_true_borders_to_even_sizes() -> None:
+    """A cut through the ball is crossed soon."""
+    affinity, right, wrong = chain_and_ball()
     pairs = smallest_eigenpairs(affinity, 12)
-    right = np.repeat([0, 1, 2], [80, 40, 40])
-    wrong = np.repeat([0, 1, 2], [40, 40, 80])
     assert markov_stability(pairs, right, 16) > markov_stability(pairs, wrong, 16) + 0.01
+
+
+def test_ties_are_settled_by_clear_differences_of_stability(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stability_module, "_JUDGING_TIME", 16)
+    affinity, right, wrong = chain_and_ball()
+    pairs = smallest_eigenpairs(affinity, 12)
+    stable = [markov_stability(pairs, labels, 16) for labels in (wrong, right)]
+    assert stable[0] < 0.95 * stable[1]
+    one_moved = right.copy()
+    one_moved[0] = 1
+    assert markov_stability(pairs, one_moved, 16) > 0.95 * stable[1]
+    candidates = [wrong, right, one_moved]
+    assert best_partition(candidates, [0.501, 0.5, 0.4995], pairs) == 1  # the wrong one is tied
+    assert best_partition(candidates, [0.503, 0.5, 0.4995], pairs) == 0  # and here it is not
+    assert best_partition(candidates, [0.501, 0.5, 0.5003], pairs) == 2  # both stable: modularity
+    assert best_partition(candidates, [-np.inf, -np.inf, 0.1], pairs) == 2
+    assert best_partition(candidates, [0.5, -np.inf, -np.inf], pairs) == 0
+
+
+def test_merging_takes_the_stable_one_of_tied_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    affinity, right, wrong = chain_and_ball()
+    pairs = smallest_eigenpairs(affinity, 12)
+    starts = cycle([wrong, right])
+    monkeypatch.setattr(
+        assign_module, "micro_clusters", lambda *_, **__: (next(starts), np.zeros((3, 12)))
+    )
+    monkeypatch.setattr(stability_module, "_TIE", 1.0)
+    monkeypatch.setattr(stability_module, "_JUDGING_TIME", 16)
+    found = assign_labels(pairs.vectors, 3, method="merge", affinity=affinity, pairs=pairs)
+    assert same_partition(found.labels, right)

@@ -97,12 +97,12 @@ def rerank(
         part = candidates[start : start + chunk].sort(dim=1).values
         gathered = rows.take(part.clamp(min=0).reshape(-1).cpu()).to(query.device)
         gathered = gathered.view(*part.shape, -1)
-        squared = (gathered - query[start : start + chunk, None, :]).square_().sum(2)
+        apart = torch.linalg.vector_norm(gathered - query[start : start + chunk, None, :], dim=2)
         missing = part < 0
         if own is not None:
             missing |= part == own[start : start + chunk, None]
-        squared[missing] = torch.inf
-        order = squared.sort(dim=1, stable=True).indices[:, :k]
+        apart[missing] = torch.inf
+        order = apart.sort(dim=1, stable=True).indices[:, :k]
         indices[start : start + chunk] = part.gather(1, order).cpu().numpy()
-        distances[start : start + chunk] = squared.gather(1, order).sqrt_().cpu().numpy()
+        distances[start : start + chunk] = apart.gather(1, order).cpu().numpy()
     return indices, distances

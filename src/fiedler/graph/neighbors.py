@@ -11,7 +11,8 @@ import torch
 
 from fiedler.exceptions import InputError
 from fiedler.graph.blocks import Metric, RowBlocks
-from fiedler.graph.cell_search import CellIndex, build_cells, calibrate, search_cells
+from fiedler.graph.cell_search import calibrate, search_cells
+from fiedler.graph.cells import CellIndex, build_cells
 from fiedler.graph.exact_search import exact_search
 from fiedler.progress import ProgressCallback, silent
 

@@ -20,7 +20,7 @@ from fiedler.partition import (
     nearest_center,
 )
 from fiedler.partition.assign import ASSIGNMENTS, Assignment
-from fiedler.spectrum import eigengap_k
+from fiedler.spectrum import Eigenpairs, eigengap_k
 
 # Merging wants about three eigenvectors a cluster; past this many more they only cost.
 _EXTRA_COMPONENTS = 100
@@ -136,13 +136,13 @@ class SpectralClustering(
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows, given=self._given)
             n_vectors = self._n_vectors(most, n)
             affinity = self._fit_graph(rows)
-            self._fit_eigenvectors(affinity, min(n_vectors + 1, n), leading=most)
+            pairs = self._fit_eigenvectors(affinity, min(n_vectors + 1, n), leading=most)
             with self._timed("assignment"):
-                k = self._assign(affinity, most)
+                k = self._assign(affinity, pairs, most)
             self._warn_disconnected(k)
         return self
 
-    def _assign(self, affinity: FittedAffinity, most: int) -> int:
+    def _assign(self, affinity: FittedAffinity, pairs: Eigenpairs, most: int) -> int:
         """Choose k where that is asked for, turn eigenvectors into labels, and return k."""
         formed = _formed(affinity)
         k = self._choose_k(formed, most) if isinstance(self.n_clusters, str) else most
@@ -152,6 +152,7 @@ class SpectralClustering(
             k,
             method=cast(Assignment, self.assign),
             affinity=formed,
+            pairs=pairs if self.laplacian == "sym" else None,
             random_state=self._seed,
         )
         self._keep_partition(partition)

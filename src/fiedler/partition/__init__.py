@@ -6,11 +6,12 @@ from fiedler.partition.consensus import rebuilt_partition
 from fiedler.partition.count import components_k, modularity_k
 from fiedler.partition.modularity import merge_groups, modularity, normalized_cut
 from fiedler.partition.rebuild import mixed_affinity, rebuild_partition
-from fiedler.partition.stability import markov_stability
+from fiedler.partition.stability import best_partition, markov_stability
 
 __all__ = [
     "Partition",
     "assign_labels",
+    "best_partition",
     "components_k",
     "markov_stability",
     "merge_groups",

@@ -17,11 +17,15 @@ from fiedler.partition.modularity import (
     normalized_cut,
 )
 from fiedler.partition.rotations import cluster_qr, discretize
+from fiedler.partition.stability import best_partition
+from fiedler.spectrum import Eigenpairs
 
 Assignment = Literal["auto", "kmeans", "cluster_qr", "discretize", "merge"]
 ASSIGNMENTS = ("auto", "kmeans", "cluster_qr", "discretize", "merge")
 _logger = logging.getLogger(__name__)
 _N_INIT = 4
+# More starts pay only where the better of two tied partitions can be told.
+_JUDGED_STARTS = 12
 MICRO_PER_CLUSTER = 6
 # Merging is refused where it cuts this much more than k-means does. Chosen on the sets of
 # benchmarks/assignment.py, whose table shows where it errs (CMU PIE).
@@ -34,6 +38,7 @@ def assign_labels(
     *,
     method: Assignment = "auto",
     affinity: sp.csr_matrix | np.ndarray | None = None,
+    pairs: Eigenpairs | None = None,
     random_state: int = 0,
 ) -> Partition:
     """Turn eigenvectors into ``k`` clusters.
@@ -53,6 +58,9 @@ def assign_labels(
         ``"kmeans"``.
     affinity : csr_matrix or ndarray of shape (n, n) or None
         The graph; needed by ``"merge"``. Without it ``"auto"`` is ``"kmeans"``.
+    pairs : Eigenpairs or None
+        Eigenpairs of the graph's symmetric normalised Laplacian: ``"merge"`` then settles ties of
+        modularity by them (:func:`fiedler.partition.best_partition`).
     random_state : int
         Seed of k-means and of the start of ``"discretize"``.
 
@@ -86,7 +94,7 @@ def assign_labels(
         return discretize(vectors, k, rng=rng)
     if method == "kmeans" or affinity is None:
         return kmeans_partition(vectors, k, rng=rng)
-    merged = merge_microclusters(vectors, k, affinity, rng=rng)
+    merged = merge_microclusters(vectors, k, affinity, rng=rng, pairs=pairs)
     if method == "merge" or holds_against(merged.labels, vectors, affinity, rng):
         return merged
     return kmeans_partition(vectors, k, rng=rng)
@@ -103,24 +111,30 @@ def kmeans_partition(
 
 
 def merge_microclusters(
-    vectors: np.ndarray, k: int, affinity: sp.csr_matrix | np.ndarray, *, rng: np.random.Generator
+    vectors: np.ndarray,
+    k: int,
+    affinity: sp.csr_matrix | np.ndarray,
+    *,
+    rng: np.random.Generator,
+    pairs: Eigenpairs | None = None,
 ) -> Partition:
     """Cut into about 6 k micro-clusters, then merge by modularity on the graph until k are left.
 
     Large curved clusters are not round in the eigenvectors, so k-means splits them; small pieces
     of them are round, and the graph tells which pieces belong together. Of four starts the one of
-    largest modularity is kept.
+    largest modularity is kept; with the graph's eigenpairs, of twelve, and ties are settled by
+    :func:`fiedler.partition.best_partition`.
     """
-    best, best_modularity = None, -np.inf
-    for _ in range(_N_INIT):
+    found, gains = [], []
+    for _ in range(_N_INIT if pairs is None else _JUDGED_STARTS):
         micro, centers = micro_clusters(vectors, MICRO_PER_CLUSTER * k, rng=rng, at_least=k)
         between = group_affinity(affinity, micro, len(centers))
         merged, trace = merge_groups(between, min(k, len(centers)))
-        if trace[-1] > best_modularity:
-            best = Partition(merged[micro], centers, merged, "merge")
-            best_modularity = float(trace[-1])
-    assert best is not None
-    return best
+        found.append(Partition(merged[micro], centers, merged, "merge"))
+        gains.append(float(trace[-1]))
+    if pairs is None:
+        return found[int(np.argmax(gains))]
+    return found[best_partition([partition.labels for partition in found], gains, pairs)]
 
 
 def micro_clusters(
@@ -131,7 +145,7 @@ def micro_clusters(
     They have five rows or more on average, unless ``at_least`` so many groups are needed.
     """
     count = max(at_least, min(count, len(vectors) // 5))
-    return kmeans(row_normalized(vectors), count, n_init=1, rng=rng)
+    return kmeans(row_normalized(vectors), count, n_init=1, rng=rng, quick=True)
 
 
 def holds_against(

@@ -15,8 +15,8 @@ from fiedler.graph.shared import SharedSearch
 from fiedler.models.sanet.patches import principal_directions, unit_length
 from fiedler.models.sanet.procedures import neighbor_average, neighbor_weights
 from fiedler.partition import (
+    best_partition,
     components_k,
-    markov_stability,
     mixed_affinity,
     modularity,
     modularity_k,
@@ -40,9 +40,6 @@ _N_INIT = 20
 _TIMES = (0.0, 16.0, 64.0, 128.0)
 _KEPT_TIME = 64.0
 _CANDIDATE_STARTS = 4
-# Modularities that are closer than this are tied, and a walk of so many steps judges.
-_TIE = 0.002
-_JUDGING_TIME = 64.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def read_rebuilt(
     images, weighted by several diffusion times; micro-clusters merged by modularity; and what
     :func:`fiedler.partition.rebuild_partition` makes of these. They are judged by modularity on an
     equal mix of the neighbour graphs of the raw rows and of what was learned. Where that leaves a
-    tie between unlike partitions, the one of larger Markov stability at a long time is taken.
+    tie between unlike partitions, one of clearly larger Markov stability at a long time is taken.
 
     Parameters
     ----------
@@ -230,20 +227,18 @@ def judging_graphs(
 def best_of(
     tried: list[tuple[str, np.ndarray]], judge: sp.csr_matrix, k: int, seed: int
 ) -> np.ndarray:
-    """Return the partition (n,) of largest modularity, of a tie the most stable one.
+    """Return the partition (n,) of largest modularity, or one tied with it that is more stable.
 
     Partitions with fewer clusters than others are passed over.
     """
     n = judge.shape[0]
     pairs = smallest_eigenpairs(judge, min(6 * k, n), random_state=seed)
     counts = [len(np.unique(labels)) for _, labels in tried]
-    gains, scores = np.empty(len(tried)), np.empty(len(tried))
-    for i, (name, labels) in enumerate(tried):
-        gains[i] = modularity(judge, labels) if counts[i] == max(counts) else -np.inf
-        scores[i] = markov_stability(pairs, labels, _JUDGING_TIME)
-        _logger.info("%s: modularity %.4f, stability %.4f", name, gains[i], scores[i])
-    tied = gains >= gains.max() - _TIE
-    chosen = tried[int(np.where(tied, scores, -np.inf).argmax())][1]
+    gains = []
+    for (name, labels), count in zip(tried, counts, strict=True):
+        gains.append(modularity(judge, labels) if count == max(counts) else -np.inf)
+        _logger.info("%d, %s: modularity %.4f", len(gains) - 1, name, gains[-1])
+    chosen = tried[best_partition([labels for _, labels in tried], gains, pairs)][1]
     return np.unique(chosen, return_inverse=True)[1].astype(np.int64)
 
 

@@ -1,0 +1,145 @@
+"""Rows grouped into cells, the inverted file of the neighbour search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from fiedler.graph.blocks import RowBlocks, block_size
+from fiedler.graph.precision import scan_dtype
+
+ROWS_PER_CELL = 400
+_LLOYD_STEPS = 6
+_TRAINING_ROWS_PER_CELL = 40
+# Shapes of bfloat16 products are padded to multiples of this: each new shape costs a kernel
+# compilation in oneDNN.
+_PAD = 64
+BLOCK = 4096
+# Wide rows come in smaller blocks: of each, several copies live at once (bytes, float32, shifted,
+# bfloat16), and what is freed in between is not all given back.
+_BLOCK_BYTES = 3 << 20
+
+
+@dataclass(frozen=True)
+class CellIndex:
+    """Rows grouped into cells.
+
+    Attributes
+    ----------
+    centroids : torch.Tensor of shape (c, d)
+    order : torch.Tensor of shape (n,), int64
+        Original row at each stored position.
+    starts, sizes : list of int
+        First padded position and number of rows of each cell.
+    stored : RowBlocks of shape (n, d)
+        Rows in stored order, in their own dtype, for exact distances.
+    positions : torch.Tensor of shape (p,), int64
+        Stored position at each padded position (-1 for padding).
+    scanned : torch.Tensor of shape (p, d)
+        Padded rows in the dtype of the scan; where that is float32, which is not padded, the
+        stored ones themselves unless these are bytes.
+    norms : torch.Tensor of shape (p,)
+        Squared norms of the scanned rows (infinity for padding).
+    """
+
+    centroids: torch.Tensor
+    order: torch.Tensor
+    starts: list[int]
+    sizes: list[int]
+    stored: RowBlocks
+    positions: torch.Tensor
+    scanned: torch.Tensor
+    norms: torch.Tensor
+
+
+def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device) -> CellIndex:
+    """Group rows into about ``n / 400`` cells by a coarse k-means on a sample."""
+    n = len(rows)
+    n_cells = max(1, min(n // ROWS_PER_CELL, 4096))
+    size = min(BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
+    centroids = _coarse_centroids(rows, n_cells, rng, device)
+    cells = torch.cat(
+        [nearest_cells(b.to(device), centroids, 1)[:, 0] for _, b in rows.blocks(size)]
+    )
+    order = cells.argsort(stable=True).cpu()
+    sizes = torch.bincount(cells, minlength=n_cells).cpu()
+    dtype = scan_dtype(device)
+    padded = sizes + filling(sizes, dtype)
+    starts = padded.cumsum(0) - padded
+    stored = _gather_rows(rows, order)
+    offsets = torch.arange(n) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    target = starts.repeat_interleave(sizes) + offsets
+    total = int(padded.sum())
+    positions = torch.full((total,), -1, dtype=torch.int64)
+    positions[target] = torch.arange(n)
+    shared = device.type == "cpu" and stored.rows.dtype == dtype == torch.float32
+    scanned = (
+        stored.rows if shared else torch.zeros(total, rows.shape[1], dtype=dtype, device=device)
+    )
+    norms = torch.full((total,), torch.inf, device=device)
+    for start, block in stored.blocks(size):
+        where = target[start : start + len(block)].to(device)
+        if not shared:
+            scanned[where] = block.to(device, dtype)
+        norms[where] = (block * block).sum(1).to(device)
+    return CellIndex(
+        centroids, order, starts.tolist(), sizes.tolist(), stored, positions, scanned, norms
+    )
+
+
+def filling(size: Any, dtype: torch.dtype) -> Any:
+    """Return how many rows are added to so many, a number or a tensor, before a product."""
+    return size * 0 if dtype == torch.float32 else -size % _PAD
+
+
+def _gather_rows(rows: RowBlocks, order: torch.Tensor) -> RowBlocks:
+    """Copy rows in the given order: bytes stay bytes, all else becomes shifted float32."""
+    is_bytes = str(rows.rows.dtype) in ("uint8", "torch.uint8") and rows.metric == "euclidean"
+    zero = torch.zeros_like(rows.shift)
+    source = RowBlocks(rows.rows, rows.metric, zero) if is_bytes else rows
+    stored = torch.empty(rows.shape, dtype=torch.uint8 if is_bytes else torch.float32)
+    size = min(BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
+    for start in range(0, len(order), size):
+        stored[start : start + size] = source.take(order[start : start + size]).to(stored.dtype)
+    return RowBlocks(stored, rows.metric, rows.shift if is_bytes else zero)
+
+
+def _coarse_centroids(
+    rows: RowBlocks, n_cells: int, rng: np.random.Generator, device: torch.device
+) -> torch.Tensor:
+    """Return centroids from a sample, in an order that keeps near ones together.
+
+    Consecutive rows of the stored order then probe the same cells, in larger products.
+    """
+    size = min(len(rows), n_cells * _TRAINING_ROWS_PER_CELL)
+    sample = rows.take(np.sort(rng.choice(len(rows), size, replace=False))).to(device)
+    centroids = _lloyd(sample, n_cells, rng)
+    groups = _lloyd(centroids, max(1, round(n_cells**0.5)), rng)
+    return centroids[nearest_cells(centroids, groups, 1)[:, 0].argsort(stable=True)]
+
+
+def _lloyd(sample: torch.Tensor, count: int, rng: np.random.Generator) -> torch.Tensor:
+    """Return the centres of a few steps of k-means, (count, d)."""
+    start = torch.from_numpy(rng.choice(len(sample), count, replace=False)).to(sample.device)
+    centroids = sample[start].clone()
+    for _ in range(_LLOYD_STEPS):
+        cells = torch.cat(
+            [nearest_cells(b, centroids, 1)[:, 0] for b in torch.split(sample, BLOCK)]
+        )
+        counts = torch.bincount(cells, minlength=count)[:, None]
+        sums = torch.zeros_like(centroids).index_add_(0, cells, sample)
+        centroids = torch.where(counts > 0, sums / counts.clamp(min=1), centroids)
+    return centroids
+
+
+def nearest_cells(block: torch.Tensor, centroids: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the ``count`` nearest cells of each row in order, shape (m, count)."""
+    dtype = scan_dtype(block.device)
+    product = block.to(dtype) @ centroids.to(dtype).T
+    score = torch.add((centroids * centroids).sum(1), product, alpha=-2.0)
+    if count == 1:
+        return score.argmin(dim=1, keepdim=True)
+    return score.topk(count, dim=1, largest=False).indices
