@@ -141,7 +141,7 @@ def read_rebuilt(
     features : ndarray of shape (n, f), float32
         Last maps.
     rows : array-like of shape (n, ...)
-        The images as they came.
+        The images as they came, or as the layers before the first spectral one left them.
     k : int or None
         Clusters; None: by modularity, at most ``most``.
     most : int
