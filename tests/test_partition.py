@@ -20,6 +20,7 @@ from fiedler.graph import KNN, SearchOptions
 from fiedler.partition import (
     Partition,
     assign_labels,
+    choose_partition,
     components_k,
     markov_stability,
     merge_groups,
@@ -33,6 +34,7 @@ from fiedler.partition import (
 )
 from fiedler.partition import centers as centers_module
 from fiedler.partition.centers import kmeans
+from fiedler.partition.choose import exchanged
 from fiedler.partition.modularity import group_affinity
 from fiedler.partition.rotations import cluster_qr, discretize
 from fiedler.spectrum import smallest_eigenpairs
@@ -475,3 +477,30 @@ def test_stability_prefers_true_borders_to_even_sizes() -> None:
     right = np.repeat([0, 1, 2], [80, 40, 40])
     wrong = np.repeat([0, 1, 2], [40, 40, 80])
     assert markov_stability(pairs, right, 16) > markov_stability(pairs, wrong, 16) + 0.01
+
+
+def test_an_exchange_is_the_best_of_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    places = np.repeat(np.eye(5), 8, axis=0) + rng.normal(0, 0.05, (40, 5))
+    graph = sp.csr_matrix(random_graph(40, rng))
+    labels = np.repeat([0, 0, 1, 2, 3], 8)
+    found = exchanged(labels, places, graph, rng=rng)[0]
+    cut = np.repeat([0, 4, 1, 2, 3], 8)
+    pairs = [pair for pair in combinations(range(5), 2) if pair != (0, 4)]
+    wanted = [modularity(graph, np.where(cut == b, a, cut)) for a, b in pairs]
+    assert modularity(graph, found) == pytest.approx(max(wanted))
+    assert len(np.unique(found)) == 4
+
+
+def test_what_no_candidate_has_is_found_by_an_exchange() -> None:
+    """Every candidate cuts one ball in two and joins two others."""
+    X, y = make_blobs(400, centers=np.eye(5) * 9, n_features=5, random_state=0)
+    graph = KNN(7).fit(X, SearchOptions()).matrix
+    pairs = smallest_eigenpairs(graph, 5)
+    halved = np.where(y == 4, 3, y)
+    halved[np.flatnonzero(y == 0)[::2]] = 4
+    found = choose_partition([halved, np.zeros(400, dtype=int)], graph, 5, pairs.vectors)
+    assert accuracy(y, found) == 1.0
+    np.testing.assert_array_equal(choose_partition([y], graph, 5, pairs.vectors), y)
+    two = choose_partition([np.minimum(y, 1)], graph, 2, pairs.vectors)
+    np.testing.assert_array_equal(two, np.minimum(y, 1))
