@@ -35,7 +35,7 @@ from fiedler.partition import (
 from fiedler.partition import centers as centers_module
 from fiedler.partition.centers import kmeans
 from fiedler.partition.choose import exchanged
-from fiedler.partition.modularity import group_affinity
+from fiedler.partition.modularity import group_affinity, move_gains, move_rows
 from fiedler.partition.rotations import cluster_qr, discretize
 from fiedler.spectrum import smallest_eigenpairs
 
@@ -477,6 +477,21 @@ def test_stability_prefers_true_borders_to_even_sizes() -> None:
     right = np.repeat([0, 1, 2], [80, 40, 40])
     wrong = np.repeat([0, 1, 2], [40, 40, 80])
     assert markov_stability(pairs, right, 16) > markov_stability(pairs, wrong, 16) + 0.01
+
+
+def test_gains_are_those_of_moving_one_row() -> None:
+    rng = np.random.default_rng(0)
+    graph = sp.csr_matrix(random_graph(15, rng))
+    labels = np.append([0, 1, 2], rng.integers(3, size=12))
+    gains = move_gains(graph, labels)
+    for row in range(15):
+        for cluster in range(3):
+            moved = np.where(np.arange(15) == row, cluster, labels)
+            wanted = modularity(graph, moved) - modularity(graph, labels)
+            assert gains[row, cluster] - gains[row, labels[row]] == pytest.approx(wanted)
+    better = move_rows(graph, labels)
+    assert modularity(graph, better) >= modularity(graph, labels)
+    assert len(np.unique(better)) == 3
 
 
 def test_an_exchange_is_the_best_of_all_pairs() -> None:

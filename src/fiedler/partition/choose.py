@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fiedler.partition.centers import kmeans
-from fiedler.partition.modularity import group_affinity, modularity
+from fiedler.partition.modularity import group_affinity, modularity, move_rows
 from fiedler.partition.stability import markov_stability
 from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
 
@@ -34,7 +34,8 @@ def choose_partition(
 
     Partitions that cut one class in two and join two others may have all but the modularity of the
     true one, which need not be among the candidates. So the partitions that are one exchange away
-    from the choice (:func:`exchanged`) are judged as well, until none is better.
+    from the choice (:func:`exchanged`) are judged as well, until none is better. At the end rows
+    are moved to the clusters to which they bring most modularity.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def choose_partition(
         _logger.info("modularity %.4f, stability %.4f", gains[chosen], scores[chosen])
         if chosen == before:
             break
-    return np.unique(tried[chosen], return_inverse=True)[1].astype(np.int64)
+    labels = np.unique(tried[chosen], return_inverse=True)[1].astype(np.int64)
+    return move_rows(judge, labels)
 
 
 def exchanged(
