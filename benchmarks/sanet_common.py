@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,11 @@ import numpy as np
 
 import fiedler
 from fiedler.evaluation import accuracy, ari, nmi, pairwise_f
+from fiedler.graph import SearchOptions
+from fiedler.models.sanet.maps import Channels
+from fiedler.models.sanet.network import Checkpoints, fit_network
+from fiedler.models.sanet.sources import MapSource, image_source, largest_absolute
+from fiedler.progress import silent
 
 SCORES = {"acc": accuracy, "nmi": nmi, "ari": ari, "f": pairwise_f}
 NOTES = [
@@ -87,3 +92,48 @@ def with_procedures(layers: tuple[Any, ...], counts: tuple[int, int]) -> list[An
             layer = replace(layer, procedures=layer.procedures[: left.pop(0)])
         found.append(layer)
     return found
+
+
+def some(images: np.ndarray, y: np.ndarray, count: int) -> Images:
+    """So many images of a set, drawn with a fixed seed; all of them where ``count`` is 0."""
+    chosen = np.random.default_rng(0).permutation(len(y))[: count or None]
+    return images[chosen], y[chosen]
+
+
+def nested_maps(
+    images: np.ndarray,
+    layers: Sequence[Any],
+    counts: Sequence[tuple[int, int]],
+    n_clusters: int,
+    seed: int,
+) -> Iterator[tuple[tuple[int, int], np.ndarray, Channels]]:
+    """Maps after the second spectral layer, for several numbers of procedures in both.
+
+    The first layer is fitted once, to the most procedures, the second once for each number in the
+    first: the maps of the first procedures of many are those of these procedures alone.
+    """
+    places = [i for i, layer in enumerate(layers) if isinstance(layer, fiedler.SpectralLayer)]
+    first, second = (layers[i] for i in places[:2])
+    between = list(layers[places[0] + 1 : places[1]])
+    pooled = [layer for layer in between if isinstance(layer, fiedler.Pooling)]
+    options, nowhere = SearchOptions(recall=0.98, seed=seed), Checkpoints(None, "")
+
+    def fitted(source: MapSource, *stack: Any) -> tuple[Channels, MapSource]:
+        steps, output = fit_network(source, stack, n_clusters, options, nowhere, silent)
+        return steps[-1].out_channels, output
+
+    def most(layer: Any, numbers: Sequence[int]) -> Any:
+        return replace(layer, procedures=layer.procedures[: max(numbers)])
+
+    shape = (*images.shape[1:], 1)[:3]
+    source = image_source(images, shape, largest_absolute(images))
+    known, maps = fitted(source, *layers[: places[0]], most(first, [f for f, _ in counts]), *pooled)
+    for number in sorted({f for f, _ in counts}):
+        own = maps.rows[..., known.procedures < number]
+        rest = [layer for layer in between if layer not in pooled]
+        wanted = [s for f, s in counts if f == number]
+        after, output = fitted(MapSource(own, own.shape[1:]), *rest, most(second, wanted))
+        for count in wanted:
+            kept = after.procedures < count
+            channels = Channels(after.values[kept], after.procedures[kept])
+            yield (number, count), output.rows[..., kept], channels

@@ -19,7 +19,7 @@ from sanet_common import IMAGE_SETS, with_procedures
 from sanet_procedures import stack
 
 import fiedler
-from fiedler import SANet
+from fiedler import SANet, SpectralLayer
 from fiedler.evaluation import accuracy
 from fiedler.graph import SearchOptions
 from fiedler.models.sanet.sources import image_source
@@ -53,7 +53,8 @@ def main() -> None:
         source = image_source(X[order[:10_000]], (28, 28, 1), 255.0)
         for count in (1, 2, 4, 8):
             if table.lacks(data="mnist", part="procedures", images=10_000, procedures=count):
-                layer = with_procedures(stack(), (count, 4))[0]
+                layers = with_procedures(stack(), (count, 4))
+                layer = next(step for step in layers if isinstance(step, SpectralLayer))
                 start = time.process_time()
                 fit_spectral(source, layer, 10, SearchOptions())
                 row("procedures", 10_000, count, time.process_time() - start, None)

@@ -1,6 +1,6 @@
 """Figures 5, 9 and 10 of SA-Net, of the preset that works and of the paper's text beside it.
 
-    python benchmarks/sanet_figures.py [--sets mnist_test]
+    python benchmarks/sanet_figures.py [--sets mnist_test] [--rows 4000]
 
 Writes to ``benchmarks/results/figures/``: visual patterns of the first layer (Fig. 5), the images
 nearest to and farthest from the centre of each cluster (Fig. 9), and a report page with the
@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 from common import RESULTS, arguments
 from PIL import Image
-from sanet_common import IMAGE_SETS, PAPER
+from sanet_common import IMAGE_SETS, PAPER, some
 
 from fiedler import SANet
 from fiedler.evaluation import confusion_matrix
@@ -41,12 +41,12 @@ def sheet(pictures: np.ndarray, columns: int, scale: int = 3) -> Image.Image:
 
 def main() -> None:
     """Draw the figures of every chosen set."""
-    chosen = arguments(__doc__, {"--sets": list(IMAGE_SETS)})
+    chosen = arguments(__doc__, {"--sets": list(IMAGE_SETS)}, options={"--rows": 0})
     warnings.simplefilter("ignore")
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in chosen.sets:
         get, preset = IMAGE_SETS[name]
-        X, y = get()
+        X, y = some(*get(), chosen.rows)
         for layers in (preset, PAPER[preset]):
             model = SANet(int(y.max()) + 1, layers=layers, random_state=0).fit(X)
             stem = f"{name}-{layers}"

@@ -22,12 +22,13 @@ from graphs import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence
 from sklearn.datasets import load_digits, make_blobs, make_moons
 
 from fiedler.exceptions import ConvergenceWarning
 from fiedler.graph import KNN, Epsilon, Gaussian, Precomputed, build_laplacian
 from fiedler.graph.kernel import KernelOperator
-from fiedler.spectrum import Block, smallest_eigenpairs, solvers
+from fiedler.spectrum import Block, lanczos, smallest_eigenpairs, solvers
 from fiedler.spectrum.block import block_eigenpairs
 from fiedler.spectrum.lanczos import lanczos_eigenpairs
 
@@ -364,3 +365,26 @@ def test_kernels_alone_deflate_what_they_are_given() -> None:
     for basis in (vectors, result.vectors):
         assert sine(basis, np.eye(60)[:, [1, 3, 5, 6]]) < 1e-5
         assert np.abs(deflated.T @ basis).max() < 1e-12
+
+
+def test_the_block_solver_goes_on_where_the_krylov_space_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As ARPACK says of a nearly complete graph, whose eigenvalues are nearly all equal."""
+    near = np.random.default_rng(0).random((60, 60)) < 0.99
+    affinity = sp.csr_matrix(np.triu(near, 1) | np.triu(near, 1).T, dtype=float)
+    wanted = smallest_eigenpairs(affinity, 8, solver="dense")
+
+    def ended(*_: Any, **__: Any) -> None:
+        raise ArpackError(3)
+
+    monkeypatch.setattr(lanczos, "eigsh", ended)
+    found = smallest_eigenpairs(affinity, 8, solver="lanczos")
+    np.testing.assert_allclose(found.values, wanted.values, atol=1e-8)
+
+    def unfinished(*_: Any, **__: Any) -> None:
+        raise ArpackNoConvergence("no", np.empty(0), np.empty((0, 0)))
+
+    monkeypatch.setattr(lanczos, "eigsh", unfinished)
+    with pytest.raises(ArpackNoConvergence):
+        smallest_eigenpairs(affinity, 8, solver="lanczos")

@@ -21,6 +21,7 @@ from fiedler.partition import (
     Partition,
     assign_labels,
     best_partition,
+    choose_partition,
     components_k,
     markov_stability,
     merge_groups,
@@ -36,7 +37,8 @@ from fiedler.partition import assign as assign_module
 from fiedler.partition import centers as centers_module
 from fiedler.partition import stability as stability_module
 from fiedler.partition.centers import kmeans, spread_rows
-from fiedler.partition.modularity import group_affinity
+from fiedler.partition.choose import exchanged
+from fiedler.partition.modularity import group_affinity, move_gains, move_rows
 from fiedler.partition.rotations import cluster_qr, discretize
 from fiedler.spectrum import smallest_eigenpairs
 
@@ -527,3 +529,45 @@ def test_merging_takes_the_stable_one_of_tied_starts(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(stability_module, "_JUDGING_TIME", 16)
     found = assign_labels(pairs.vectors, 3, method="merge", affinity=affinity, pairs=pairs)
     assert same_partition(found.labels, right)
+
+
+def test_gains_are_those_of_moving_one_row() -> None:
+    rng = np.random.default_rng(0)
+    graph = sp.csr_matrix(random_graph(15, rng))
+    labels = np.append([0, 1, 2], rng.integers(3, size=12))
+    gains = move_gains(graph, labels)
+    for row in range(15):
+        for cluster in range(3):
+            moved = np.where(np.arange(15) == row, cluster, labels)
+            wanted = modularity(graph, moved) - modularity(graph, labels)
+            assert gains[row, cluster] - gains[row, labels[row]] == pytest.approx(wanted)
+    better = move_rows(graph, labels)
+    assert modularity(graph, better) >= modularity(graph, labels)
+    assert len(np.unique(better)) == 3
+
+
+def test_an_exchange_is_the_best_of_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    places = np.repeat(np.eye(5), 8, axis=0) + rng.normal(0, 0.05, (40, 5))
+    graph = sp.csr_matrix(random_graph(40, rng))
+    labels = np.repeat([0, 0, 1, 2, 3], 8)
+    found = exchanged(labels, places, graph, rng=rng)[0]
+    cut = np.repeat([0, 4, 1, 2, 3], 8)
+    pairs = [pair for pair in combinations(range(5), 2) if pair != (0, 4)]
+    wanted = [modularity(graph, np.where(cut == b, a, cut)) for a, b in pairs]
+    assert modularity(graph, found) == pytest.approx(max(wanted))
+    assert len(np.unique(found)) == 4
+
+
+def test_what_no_candidate_has_is_found_by_an_exchange() -> None:
+    """Every candidate cuts one ball in two and joins two others."""
+    X, y = make_blobs(400, centers=np.eye(5) * 9, n_features=5, random_state=0)
+    graph = KNN(7).fit(X, SearchOptions()).matrix
+    pairs = smallest_eigenpairs(graph, 5)
+    halved = np.where(y == 4, 3, y)
+    halved[np.flatnonzero(y == 0)[::2]] = 4
+    found = choose_partition([halved, np.zeros(400, dtype=int)], graph, 5, pairs.vectors)
+    assert accuracy(y, found) == 1.0
+    np.testing.assert_array_equal(choose_partition([y], graph, 5, pairs.vectors), y)
+    two = choose_partition([np.minimum(y, 1)], graph, 2, pairs.vectors)
+    np.testing.assert_array_equal(two, np.minimum(y, 1))

@@ -25,6 +25,7 @@ from fiedler import (
     Procedure,
     SpectralEmbedding,
     SpectralLayer,
+    Upright,
     VotingLayer,
 )
 from fiedler.exceptions import InputError
@@ -41,8 +42,9 @@ from fiedler.models.sanet.maps import (
     orientation,
     pixels,
     pool,
+    upright,
 )
-from fiedler.models.sanet.network import Checkpoints, check_layers, fit_network
+from fiedler.models.sanet.network import Checkpoints, check_layers, fit_network, prepared_images
 from fiedler.models.sanet.patches import (
     crop,
     crop_some,
@@ -196,11 +198,57 @@ def test_pictures_are_evened_out() -> None:
     found = orientation(ramp, 1e-3)
     np.testing.assert_allclose(found[..., 0], 1.0, atol=2e-3)
     assert not found[..., 1].any()
-    for layer in (LocalContrast(), Orientation(), Normalization()):
+    for layer in (LocalContrast(), Orientation(), Normalization(), Upright()):
         assert apply_plain(layer, images, pixels(1)).dtype == np.float32
 
 
 # One search, many procedures
+
+
+def sheared(image: np.ndarray, limit: float) -> np.ndarray:
+    """What ``upright`` gives for an image (h, w), pixel by pixel."""
+    height, width = image.shape
+    mass = np.abs(image).astype(np.float64)
+    y, x = np.mgrid[:height, :width] - np.array(
+        [[[(mass * axis).sum() / mass.sum()]] for axis in np.mgrid[:height, :width]]
+    )
+    shear = np.clip((mass * x * y).sum() / (mass * y * y).sum(), -limit, limit)
+    found = np.zeros_like(image)
+    for row in range(height):
+        places = np.arange(width) + shear * y[row, 0]
+        beyond = np.concatenate([[0.0], image[row], [0.0]])
+        found[row] = np.interp(places, np.arange(-1, width + 1), beyond, left=0.0, right=0.0)
+    return found
+
+
+@pytest.mark.parametrize("limit", [1.0, 0.1])
+def test_upright_is_what_loops_shear(limit: float) -> None:
+    images = random_maps(5, 7, 9, 1)
+    found = upright(images, limit)
+    for image, one in zip(images, found, strict=True):
+        np.testing.assert_allclose(one[..., 0], sheared(image[..., 0], limit), atol=1e-4)
+    np.testing.assert_allclose(upright(images[1:2], limit), found[1:2], atol=1e-6)
+    assert not upright(np.zeros((1, 4, 4, 3), dtype=np.float32), limit).any()
+
+
+def test_slanted_strokes_are_brought_upright() -> None:
+    image = np.zeros((1, 15, 21, 3), dtype=np.float32)
+    for row in range(3, 12):
+        image[0, row, 3 + row : 6 + row] = 1.0
+    found = upright(image, 1.0)
+    np.testing.assert_allclose(found[0, 3:12].std(axis=0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(found.sum(), image.sum())
+
+
+def test_images_are_judged_as_the_first_spectral_layer_sees_them() -> None:
+    maps = random_maps(4, 6, 6, 1)
+    source = image_source(maps, (6, 6, 1), 1.0)
+    found = prepared_images(source, [Upright(), Pooling(2), SpectralLayer(3), Pooling(2)])
+    assert found is not None
+    np.testing.assert_array_equal(
+        found.rows, pool(upright(maps, 1.0), Pooling(2)).reshape(4, 3, 3, 1)
+    )
+    assert prepared_images(source, [SpectralLayer(3), Pooling(2)]) is None
 
 
 def test_one_search_serves_every_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -470,6 +518,7 @@ def test_layers_are_values() -> None:
         (lambda: Coding(0), "bits must be between 1 and 24"),
         (lambda: VotingLayer(shifts=-1), "shifts must be 0 or more"),
         (lambda: LocalContrast(0.0), "positive sigma"),
+        (lambda: Upright(0.0), "positive limit"),
         (lambda: Orientation(0.0), "positive floor"),
         (lambda: check_layers([]), "layers holds no layer"),
         (lambda: check_layers(["pool"]), "layers must be objects of SpectralLayer"),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Pooling,
         Procedure,
         SpectralLayer,
+        Upright,
         VotingLayer,
     )
     from fiedler.networks import ConvCoder, ConvMap, DenseCoder, DenseMap, RandomAffine
@@ -68,6 +69,7 @@ _HOMES = {
     "Pooling": "models.sanet",
     "Procedure": "models.sanet",
     "SpectralLayer": "models.sanet",
+    "Upright": "models.sanet",
     "VotingLayer": "models.sanet",
     "ConvCoder": "networks",
     "DenseCoder": "networks",
@@ -116,6 +118,7 @@ __all__ = [
     "SpectralNet",
     "SpectralNetRecipe",
     "Training",
+    "Upright",
     "VotingLayer",
     "__version__",
     "load",

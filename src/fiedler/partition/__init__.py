@@ -2,6 +2,7 @@
 
 from fiedler.partition.assign import assign_labels
 from fiedler.partition.centers import Partition, nearest_center, row_normalized
+from fiedler.partition.choose import choose_partition
 from fiedler.partition.consensus import rebuilt_partition
 from fiedler.partition.count import components_k, modularity_k
 from fiedler.partition.modularity import merge_groups, modularity, normalized_cut
@@ -12,6 +13,7 @@ __all__ = [
     "Partition",
     "assign_labels",
     "best_partition",
+    "choose_partition",
     "components_k",
     "markov_stability",
     "merge_groups",

@@ -48,6 +48,7 @@ PARAMETER_CLASSES = {
     "SpectralLayer": "fiedler.models.sanet:SpectralLayer",
     "SpectralNetRecipe": "fiedler.models.spectralnet:SpectralNetRecipe",
     "Training": "fiedler.training:Training",
+    "Upright": "fiedler.models.sanet:Upright",
     "VotingLayer": "fiedler.models.sanet:VotingLayer",
 }
 _TAG = "__fiedler__"

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import reverse_cuthill_mckee
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence
 
 from fiedler.exceptions import ConvergenceWarning, InputError
 from fiedler.graph.kernel import AffinityMatrix
@@ -135,14 +136,21 @@ class Lanczos:
             return Dense().solve(request)
         if wanted == 0:
             return _with_null_space(known, request.k, np.empty(0), np.empty((len(known), 0)))
-        values, vectors = lanczos_eigenpairs(
-            _products(laplacian, slice(None))["float64"],
-            laplacian.n,
-            wanted,
-            upper_bound=max(laplacian.upper_bound, 1e-300),
-            deflated=known,
-            rng=np.random.default_rng(request.seed),
-        )
+        try:
+            values, vectors = lanczos_eigenpairs(
+                _products(laplacian, slice(None))["float64"],
+                laplacian.n,
+                wanted,
+                upper_bound=max(laplacian.upper_bound, 1e-300),
+                deflated=known,
+                rng=np.random.default_rng(request.seed),
+            )
+        except ArpackNoConvergence:
+            raise
+        except ArpackError:
+            # nearly all eigenvalues are equal, as of a nearly complete graph: the Krylov space ends
+            _logger.info("the Krylov space of Lanczos ended early; the block solver goes on")
+            return Block(tol=1e-8).solve(request)
         return _with_null_space(known, request.k, values, vectors)
 
 

@@ -1,7 +1,8 @@
 """SA-Net: layers of spectral analysis, their presets, and the estimator."""
 
 from fiedler.models.sanet.estimator import SANet
-from fiedler.models.sanet.layers import (
+from fiedler.models.sanet.layers import Procedure, SpectralLayer, VotingLayer
+from fiedler.models.sanet.plain_layers import (
     Binarization,
     BlockHistogram,
     Coding,
@@ -9,9 +10,7 @@ from fiedler.models.sanet.layers import (
     Normalization,
     Orientation,
     Pooling,
-    Procedure,
-    SpectralLayer,
-    VotingLayer,
+    Upright,
 )
 
 __all__ = [
@@ -25,5 +24,6 @@ __all__ = [
     "Procedure",
     "SANet",
     "SpectralLayer",
+    "Upright",
     "VotingLayer",
 ]

@@ -21,6 +21,7 @@ from fiedler.models.sanet.network import (
     FittedLayer,
     apply_network,
     fit_network,
+    prepared_images,
 )
 from fiedler.models.sanet.presets import Recipe, recipe_for
 from fiedler.models.sanet.readout import Readout, apply_readout, read_kmeans, read_rebuilt
@@ -189,13 +190,15 @@ class SANet(
             )
         features = output.rows.reshape(len(output), -1)
         with self._timed("clusters"):
-            if recipe.assign == "kmeans" and k is not None:
+            rebuilt = recipe.assign == "rebuild"
+            if k is None or rebuilt:
+                prepared = prepared_images(images, recipe.layers)
+                judged = rows if prepared is None else prepared.rows.reshape(len(output), -1)
+                tell = progress if rebuilt else silent
+                readout = read_rebuilt(features, judged, k, most, self._options, tell)
+                k = readout.n_clusters
+            if not rebuilt:
                 readout = read_kmeans(features, k, self._seed)
-            elif recipe.assign == "kmeans":
-                chosen = read_rebuilt(features, rows, None, most, self._options, silent)
-                readout = read_kmeans(features, chosen.n_clusters, self._seed)
-            else:
-                readout = read_rebuilt(features, rows, k, most, self._options, progress)
         self._keep_readout(readout)
 
     def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:

@@ -7,31 +7,19 @@ Clustering", sections III.A to III.D. They may be stacked in any order and to an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from fiedler.exceptions import InputError
 from fiedler.graph.fitted import check_choice
+from fiedler.models.sanet.plain_layers import PLAIN_TYPES, PlainLayer
+from fiedler.models.sanet.values import Size, Value, check_positive, check_size
 
-Size = int | tuple[int, int]
 Padding = Literal["valid", "same", "flush"]
 
 
-class _Value:
-    """Shown by what differs from the defaults: stacks of layers are long otherwise."""
-
-    def __repr__(self) -> str:
-        told = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)  # type: ignore[arg-type]
-            if getattr(self, f.name) != f.default
-        }
-        shown = ", ".join(f"{name}={value!r}" for name, value in told.items())
-        return f"{type(self).__name__}({shown})"
-
-
 @dataclass(frozen=True, repr=False)
-class Procedure(_Value):
+class Procedure(Value):
     """One spectral analysis procedure: affinity, Laplacian, solver, number of eigenvectors.
 
     The same four choices as of :class:`fiedler.SpectralEmbedding`, as a value that layers hold.
@@ -67,13 +55,13 @@ class Procedure(_Value):
             If one is out of range.
         """
         if self.n_components is not None:
-            _check_positive("Procedure n_components", self.n_components)
+            check_positive("Procedure n_components", self.n_components)
         if self.diffusion < 0:
             raise InputError(f"Procedure diffusion must be 0 or more, got {self.diffusion!r}.")
 
 
 @dataclass(frozen=True, repr=False)
-class SpectralLayer(_Value):
+class SpectralLayer(Value):
     """Spectral analysis layer: patches of all images, procedures in parallel, maps put back.
 
     Parameters
@@ -140,11 +128,11 @@ class SpectralLayer(_Value):
         check_choice("graph", self.graph, ("shared", "position"))
         check_choice("landmark_choice", self.landmark_choice, ("uniform", "greedy"))
         if self.patch is not None:
-            _check_size("patch", self.patch)
-        _check_size("stride", self.stride)
+            check_size("patch", self.patch)
+        check_size("stride", self.stride)
         for name in ("n_pca", "landmarks", "n_extension"):
             if getattr(self, name) is not None:
-                _check_positive(f"SpectralLayer {name}", getattr(self, name))
+                check_positive(f"SpectralLayer {name}", getattr(self, name))
         if self.landmark_choice == "greedy" and not 0 < (self.landmarks or 0) <= 5000:
             raise InputError(
                 "landmark_choice='greedy' needs landmarks between 1 and 5000 (its time grows with "
@@ -153,7 +141,7 @@ class SpectralLayer(_Value):
 
 
 @dataclass(frozen=True, repr=False)
-class VotingLayer(_Value):
+class VotingLayer(Value):
     """Spectral analysis of the images themselves, on the sum of the graphs of all positions.
 
     At each position every image votes for the images whose patches there are most similar
@@ -203,203 +191,13 @@ class VotingLayer(_Value):
             If one is not allowed.
         """
         check_choice("padding", self.padding, ("valid", "same", "flush"))
-        _check_size("patch", self.patch)
-        _check_size("stride", self.stride)
-        _check_positive("VotingLayer n_neighbors", self.n_neighbors)
-        _check_positive("VotingLayer n_kept", self.n_kept)
+        check_size("patch", self.patch)
+        check_size("stride", self.stride)
+        check_positive("VotingLayer n_neighbors", self.n_neighbors)
+        check_positive("VotingLayer n_kept", self.n_kept)
         if self.shifts < 0:
             raise InputError(f"VotingLayer shifts must be 0 or more, got {self.shifts!r}.")
 
 
-@dataclass(frozen=True, repr=False)
-class Pooling(_Value):
-    """Pooling inside each map.
-
-    Parameters
-    ----------
-    size : int or (int, int)
-        Window.
-    stride : int, (int, int) or None
-        None takes the size, so that windows do not overlap.
-    kind : {"max", "average"}
-        ``"max"``: the value with the largest absolute value, sign kept (the paper's).
-    padding : {"valid", "same"}
-        ``"same"``: zeros around, ``ceil(m / stride)`` windows.
-    """
-
-    size: Size = 2
-    stride: Size | None = None
-    kind: Literal["max", "average"] = "max"
-    padding: Literal["valid", "same"] = "valid"
-
-    def __post_init__(self) -> None:
-        """Check names and numbers.
-
-        Raises
-        ------
-        InputError
-            If one is not allowed.
-        """
-        _check_size("size", self.size)
-        check_choice("kind", self.kind, ("max", "average"))
-        check_choice("padding", self.padding, ("valid", "same"))
-
-
-@dataclass(frozen=True, repr=False)
-class Normalization(_Value):
-    """Each position's vector of map values scaled to unit length, procedure by procedure or whole.
-
-    Zero vectors stay zero.
-    """
-
-
-@dataclass(frozen=True, repr=False)
-class Binarization(_Value):
-    """1 where a map is positive, else 0."""
-
-
-@dataclass(frozen=True, repr=False)
-class Coding(_Value):
-    """Binary maps, ordered by eigenvalue, as integers: the smallest eigenvalue weighs most.
-
-    ``C(u, v) = sum_j 2^(L - j) B_j(u, v)`` for each group of L maps (section III.D).
-
-    Parameters
-    ----------
-    bits : int
-        L.
-    """
-
-    bits: int = 8
-
-    def __post_init__(self) -> None:
-        """Check the number of bits: float32 holds integers below 2^24.
-
-        Raises
-        ------
-        InputError
-            If it is out of range.
-        """
-        if not 1 <= self.bits <= 24:
-            raise InputError(f"Coding bits must be between 1 and 24, got {self.bits!r}.")
-
-
-@dataclass(frozen=True, repr=False)
-class BlockHistogram(_Value):
-    """Histograms of codes in windows, as PCANet has them (Chan et al. 2015); after Coding.
-
-    Parameters
-    ----------
-    size : int or (int, int)
-        Window.
-    stride : int, (int, int) or None
-        None takes the size.
-    """
-
-    size: Size = 7
-    stride: Size | None = None
-
-    def __post_init__(self) -> None:
-        """Check the size.
-
-        Raises
-        ------
-        InputError
-            If it is not positive.
-        """
-        _check_size("size", self.size)
-
-
-@dataclass(frozen=True, repr=False)
-class LocalContrast(_Value):
-    """Local contrast normalisation of images: a pixel less its surroundings, by their spread.
-
-    Parameters
-    ----------
-    sigma : float
-        Width of the Gaussian surroundings, in pixels.
-    root : bool
-        Whether the square root of the pixels is taken first (light adds up by multiplying).
-    """
-
-    sigma: float = 3.0
-    root: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the width.
-
-        Raises
-        ------
-        InputError
-            If it is not positive.
-        """
-        if not self.sigma > 0:
-            raise InputError(f"LocalContrast needs a positive sigma, got {self.sigma!r}.")
-
-
-@dataclass(frozen=True, repr=False)
-class Orientation(_Value):
-    """Gradient orientation of images: ``g / (|g| + floor)`` by central differences, two channels.
-
-    Parameters
-    ----------
-    floor : float
-        Gradients well below this (images are scaled to [-1, 1]) count as flat.
-    """
-
-    floor: float = 1e-3
-
-    def __post_init__(self) -> None:
-        """Check the floor.
-
-        Raises
-        ------
-        InputError
-            If it is not positive.
-        """
-        if not self.floor > 0:
-            raise InputError(f"Orientation needs a positive floor, got {self.floor!r}.")
-
-
-Layer = (
-    SpectralLayer
-    | VotingLayer
-    | Pooling
-    | Normalization
-    | Binarization
-    | Coding
-    | BlockHistogram
-    | LocalContrast
-    | Orientation
-)
-LAYER_TYPES = (
-    SpectralLayer,
-    VotingLayer,
-    Pooling,
-    Normalization,
-    Binarization,
-    Coding,
-    BlockHistogram,
-    LocalContrast,
-    Orientation,
-)
-
-
-def pair(size: Size) -> tuple[int, int]:
-    """Return height and width of a size given by one number or two."""
-    return (int(size), int(size)) if not isinstance(size, tuple) else (int(size[0]), int(size[1]))
-
-
-def _check_positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} must be a positive integer, got {value!r}.")
-
-
-def _check_size(name: str, value: Any) -> None:
-    sides = value if isinstance(value, tuple) and len(value) == 2 else (value,)
-    for side in sides:
-        if isinstance(side, bool) or not isinstance(side, int) or side < 1:
-            raise InputError(
-                f"{name} must be a positive integer or a pair (height, width) of them, "
-                f"got {value!r}."
-            )
+Layer = SpectralLayer | VotingLayer | PlainLayer
+LAYER_TYPES = (SpectralLayer, VotingLayer, *PLAIN_TYPES)

@@ -162,6 +162,17 @@ def fit_network(
     return stack, _materialized(source, f"maps-{last + 1}", last, checkpoints, progress)
 
 
+def prepared_images(images: MapSource, layers: Sequence[Layer]) -> MapSource | None:
+    """Return images as the layers before the first spectral one leave them, None without such."""
+    source, channels = images, pixels(images.shape[2])
+    for layer in layers:
+        if isinstance(layer, SpectralLayer | VotingLayer):
+            break
+        step = _plain_step(layer, source, channels)
+        source, channels = source.then(step.apply, step.out_shape), step.out_channels
+    return None if source is images else source.materialized()
+
+
 def apply_network(stack: Sequence[FittedLayer], maps: np.ndarray) -> np.ndarray:
     """Apply fitted layers one after the other to a block of images (n, h, w, c)."""
     for step in stack:

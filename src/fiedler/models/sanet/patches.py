@@ -12,7 +12,8 @@ import numpy as np
 import scipy.linalg
 
 from fiedler.exceptions import InputError
-from fiedler.models.sanet.layers import Padding, Size, SpectralLayer, pair
+from fiedler.models.sanet.layers import Padding, SpectralLayer
+from fiedler.models.sanet.values import Size, pair
 
 # A patch this much flatter than the image scale has no direction to be normalised to.
 _FLAT = 1e-4

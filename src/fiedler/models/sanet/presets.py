@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, Epsilon, Gaussian
 from fiedler.graph.fitted import check_choice
-from fiedler.models.sanet.layers import (
+from fiedler.models.sanet.layers import Layer, Procedure, SpectralLayer, VotingLayer
+from fiedler.models.sanet.network import check_layers
+from fiedler.models.sanet.plain_layers import (
     Binarization,
     Coding,
-    Layer,
     Normalization,
     Orientation,
     Pooling,
-    Procedure,
-    SpectralLayer,
-    VotingLayer,
+    Upright,
 )
-from fiedler.models.sanet.network import check_layers
 from fiedler.spectrum import Nystrom
 
 Shape = tuple[int, int, int]
@@ -40,7 +38,7 @@ class Recipe:
 
 
 def default(shape: Shape) -> Recipe:
-    """Two layers: dense patches, averaged; then windows, one graph a position.
+    """Two layers on upright images: dense patches, averaged; then windows, one graph a position.
 
     Sizes follow the images: a patch is a third of the side (7 at least), positions are two pixels
     apart, and pooling leaves some six positions a side. Too small images, and vectors, are one
@@ -70,7 +68,7 @@ def default(shape: Shape) -> Recipe:
         graph="position",
     )
     pooling = Pooling(4 if wide else 3, 2 if wide else 1, "average")
-    return Recipe((first, pooling, Normalization(), second), "rebuild")
+    return Recipe((Upright(), first, pooling, Normalization(), second), "rebuild")
 
 
 def faces(shape: Shape) -> Recipe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,10 +14,9 @@ from fiedler.graph.shared import SharedSearch
 from fiedler.models.sanet.patches import principal_directions, unit_length
 from fiedler.models.sanet.procedures import neighbor_average, neighbor_weights
 from fiedler.partition import (
-    best_partition,
+    choose_partition,
     components_k,
     mixed_affinity,
-    modularity,
     modularity_k,
     rebuild_partition,
 )
@@ -28,7 +26,6 @@ from fiedler.progress import ProgressCallback
 from fiedler.spectrum import smallest_eigenpairs
 from fiedler.spectrum.signs import sign_of_columns
 
-_logger = logging.getLogger(__name__)
 # Features beyond this many directions are noise to the search and cost time.
 _DIRECTIONS = 128
 _SAMPLE = 20_000
@@ -129,16 +126,16 @@ def read_rebuilt(
 
     Candidates: k-means on the features; k-means on the leading eigenvectors of the graph of the
     images, weighted by several diffusion times; micro-clusters merged by modularity; and what
-    :func:`fiedler.partition.rebuild_partition` makes of these. They are judged by modularity on an
-    equal mix of the neighbour graphs of the raw rows and of what was learned. Where that leaves a
-    tie between unlike partitions, one of clearly larger Markov stability at a long time is taken.
+    :func:`fiedler.partition.rebuild_partition` makes of these. They, and those one exchange away,
+    are judged by modularity on an equal mix of the neighbour graphs of the raw rows and of what was
+    learned, of a tie by Markov stability (:func:`fiedler.partition.choose_partition`).
 
     Parameters
     ----------
     features : ndarray of shape (n, f), float32
         Last maps.
     rows : array-like of shape (n, ...)
-        The images as they came.
+        The images as they came, or as the layers before the first spectral one left them.
     k : int or None
         Clusters; None: by modularity, at most ``most``.
     most : int
@@ -163,9 +160,8 @@ def read_rebuilt(
     progress("clusters", 2, 3)
     tried = candidates(points, vectors, values, judges[0], k, options.seed)
     for judge in judges:
-        rebuilt = rebuild_partition([c for _, c in tried], judge, k, random_state=options.seed)
-        tried.append(("rebuilt", rebuilt))
-    labels = best_of(tried, judges[0], k, options.seed)
+        tried.append(rebuild_partition(tried, judge, k, random_state=options.seed))
+    labels = choose_partition(tried, judges[0], k, places, random_state=options.seed)
     progress("clusters", 3, 3)
     signs = sign_of_columns(places)
     voters = search.cut(min(8, search.n_neighbors))
@@ -192,21 +188,20 @@ def candidates(
     graph: sp.csr_matrix,
     k: int,
     seed: int,
-) -> list[tuple[str, np.ndarray]]:
-    """Return partitions (n,) by several read-outs, with their names; merging is by ``graph``."""
+) -> list[np.ndarray]:
+    """Return partitions (n,) by several read-outs; merging is by ``graph``."""
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(_CANDIDATE_STARTS):
-        found.append(("k-means on features", kmeans(points, k, n_init=3, rng=rng)[0]))
+        found.append(kmeans(points, k, n_init=3, rng=rng)[0])
     for time in _TIMES:
         places = diffused(vectors, values, time)
         for _ in range(2):
-            found.append((f"k-means at time {time:g}", kmeans(places, k, n_init=3, rng=rng)[0]))
+            found.append(kmeans(places, k, n_init=3, rng=rng)[0])
     for count in (k, 2 * k, 3 * k):
-        merged = merge_microclusters(vectors[:, :count], k, graph, rng=rng)
-        found.append((f"merged in {count} eigenvectors", merged.labels))
+        found.append(merge_microclusters(vectors[:, :count], k, graph, rng=rng).labels)
     leading = unit_length(vectors[:, :k])
-    found.append(("k-means on k eigenvectors", kmeans(leading, k, n_init=5, rng=rng)[0]))
+    found.append(kmeans(leading, k, n_init=5, rng=rng)[0])
     return found
 
 
@@ -222,24 +217,6 @@ def judging_graphs(
     near = binary_graph(search.cut(min(count, search.n_neighbors)))
     learned = mixed_affinity([near, binary_graph(nearest_neighbors(places, count))])
     return [mixed_affinity([raw, learned]), mixed_affinity([raw, near])]
-
-
-def best_of(
-    tried: list[tuple[str, np.ndarray]], judge: sp.csr_matrix, k: int, seed: int
-) -> np.ndarray:
-    """Return the partition (n,) of largest modularity, or one tied with it that is more stable.
-
-    Partitions with fewer clusters than others are passed over.
-    """
-    n = judge.shape[0]
-    pairs = smallest_eigenpairs(judge, min(6 * k, n), random_state=seed)
-    counts = [len(np.unique(labels)) for _, labels in tried]
-    gains = []
-    for (name, labels), count in zip(tried, counts, strict=True):
-        gains.append(modularity(judge, labels) if count == max(counts) else -np.inf)
-        _logger.info("%d, %s: modularity %.4f", len(gains) - 1, name, gains[-1])
-    chosen = tried[best_partition([labels for _, labels in tried], gains, pairs)][1]
-    return np.unique(chosen, return_inverse=True)[1].astype(np.int64)
 
 
 def binary_graph(graph: NeighborGraph) -> sp.csr_matrix:

@@ -1,0 +1,210 @@
+"""The layers of SA-Net that have nothing to fit, as values; :mod:`maps` computes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fiedler.exceptions import InputError
+from fiedler.graph.fitted import check_choice
+from fiedler.models.sanet.values import Size, Value, check_size
+
+
+@dataclass(frozen=True, repr=False)
+class Pooling(Value):
+    """Pooling inside each map.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Window.
+    stride : int, (int, int) or None
+        None takes the size, so that windows do not overlap.
+    kind : {"max", "average"}
+        ``"max"``: the value with the largest absolute value, sign kept (the paper's).
+    padding : {"valid", "same"}
+        ``"same"``: zeros around, ``ceil(m / stride)`` windows.
+    """
+
+    size: Size = 2
+    stride: Size | None = None
+    kind: Literal["max", "average"] = "max"
+    padding: Literal["valid", "same"] = "valid"
+
+    def __post_init__(self) -> None:
+        """Check names and numbers.
+
+        Raises
+        ------
+        InputError
+            If one is not allowed.
+        """
+        check_size("size", self.size)
+        check_choice("kind", self.kind, ("max", "average"))
+        check_choice("padding", self.padding, ("valid", "same"))
+
+
+@dataclass(frozen=True, repr=False)
+class Normalization(Value):
+    """Each position's vector of map values scaled to unit length, procedure by procedure or whole.
+
+    Zero vectors stay zero.
+    """
+
+
+@dataclass(frozen=True, repr=False)
+class Binarization(Value):
+    """1 where a map is positive, else 0."""
+
+
+@dataclass(frozen=True, repr=False)
+class Coding(Value):
+    """Binary maps, ordered by eigenvalue, as integers: the smallest eigenvalue weighs most.
+
+    ``C(u, v) = sum_j 2^(L - j) B_j(u, v)`` for each group of L maps (section III.D).
+
+    Parameters
+    ----------
+    bits : int
+        L.
+    """
+
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        """Check the number of bits: float32 holds integers below 2^24.
+
+        Raises
+        ------
+        InputError
+            If it is out of range.
+        """
+        if not 1 <= self.bits <= 24:
+            raise InputError(f"Coding bits must be between 1 and 24, got {self.bits!r}.")
+
+
+@dataclass(frozen=True, repr=False)
+class BlockHistogram(Value):
+    """Histograms of codes in windows, as PCANet has them (Chan et al. 2015); after Coding.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Window.
+    stride : int, (int, int) or None
+        None takes the size.
+    """
+
+    size: Size = 7
+    stride: Size | None = None
+
+    def __post_init__(self) -> None:
+        """Check the size.
+
+        Raises
+        ------
+        InputError
+            If it is not positive.
+        """
+        check_size("size", self.size)
+
+
+@dataclass(frozen=True, repr=False)
+class LocalContrast(Value):
+    """Local contrast normalisation of images: a pixel less its surroundings, by their spread.
+
+    Parameters
+    ----------
+    sigma : float
+        Width of the Gaussian surroundings, in pixels.
+    root : bool
+        Whether the square root of the pixels is taken first (light adds up by multiplying).
+    """
+
+    sigma: float = 3.0
+    root: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the width.
+
+        Raises
+        ------
+        InputError
+            If it is not positive.
+        """
+        if not self.sigma > 0:
+            raise InputError(f"LocalContrast needs a positive sigma, got {self.sigma!r}.")
+
+
+@dataclass(frozen=True, repr=False)
+class Orientation(Value):
+    """Gradient orientation of images: ``g / (|g| + floor)`` by central differences, two channels.
+
+    Parameters
+    ----------
+    floor : float
+        Gradients well below this (images are scaled to [-1, 1]) count as flat.
+    """
+
+    floor: float = 1e-3
+
+    def __post_init__(self) -> None:
+        """Check the floor.
+
+        Raises
+        ------
+        InputError
+            If it is not positive.
+        """
+        if not self.floor > 0:
+            raise InputError(f"Orientation needs a positive floor, got {self.floor!r}.")
+
+
+@dataclass(frozen=True, repr=False)
+class Upright(Value):
+    """Images sheared along their rows until what they show stands upright.
+
+    Each row is moved by ``a (y - my)`` pixels, ``a = m11 / m02`` with the central second moments
+    of the brightness (absolute values, all channels), so that ``m11`` becomes 0, as in the
+    deslanted digits of LeCun et al. (1998), section III.A. What leaves the picture is lost.
+
+    Parameters
+    ----------
+    limit : float
+        Largest shear, in columns a row.
+    """
+
+    limit: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the limit.
+
+        Raises
+        ------
+        InputError
+            If it is not positive.
+        """
+        if not self.limit > 0:
+            raise InputError(f"Upright needs a positive limit, got {self.limit!r}.")
+
+
+PlainLayer = (
+    Pooling
+    | Normalization
+    | Binarization
+    | Coding
+    | BlockHistogram
+    | LocalContrast
+    | Orientation
+    | Upright
+)
+PLAIN_TYPES = (
+    Pooling,
+    Normalization,
+    Binarization,
+    Coding,
+    BlockHistogram,
+    LocalContrast,
+    Orientation,
+    Upright,
+)
