@@ -38,6 +38,7 @@ class Browser:
         }
         answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._root += f"/session/{answer['sessionId']}"
+        self.cdp("Performance.enable", timeDomain="threadTicks")
 
     def open(self, page: Path, *, width: int = 1200, dark: bool = False) -> None:
         """Show a page, and wait until its figures are drawn."""
@@ -83,6 +84,11 @@ class Browser:
             for event in events
             if event["method"] == "Network.requestWillBeSent"
         ]
+
+    def cpu_seconds(self) -> float:
+        """Seconds of processor time that the page has taken, its scripts, styles and drawing."""
+        found = self.cdp("Performance.getMetrics")["metrics"]
+        return float(next(entry["value"] for entry in found if entry["name"] == "ThreadTime"))
 
     def close(self) -> None:
         self._call("DELETE", "")

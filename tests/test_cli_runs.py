@@ -380,6 +380,9 @@ def test_every_method_builds_and_auto_gives_a_reason() -> None:
         assert name in METHODS
         assert len(reason) > 20
     assert choose_method(Settings(method="spectral"), jobs[0]) == ("spectral", "asked for")
+    # A network that takes minutes on digits takes hours on pictures.
+    assert choose_method(Settings(), Job("images", (5000, 28, 28)))[0] == "spectralnet"
+    assert choose_method(Settings(), Job("images", (5000, 64, 64, 3)))[0] == "spectral"
 
 
 def test_parameters_by_name() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fiedler.exceptions import InputError, OutputError
-from fiedler.report import Gallery, ReportData, figures, layout, sections, write_report
+from fiedler.report import Gallery, Phases, ReportData, figures, layout, sections, write_report
 from fiedler.report.map_figure import cluster_map
 from fiedler.report.palette import COLOURS, MARKS, colour_of, mark_of
 from fiedler.report.pictures import SpriteSheets, as_image, mean_picture, sprite_sheets
@@ -87,6 +87,11 @@ def complete(n: int = 60, k: int = 3) -> ReportData:
             Gallery("Patterns", "Centres of patches.", rng.normal(size=(6, 5, 5)), list("abcdef"))
         ],
         agreement=[("Procedure(16)", 0.9123)],
+        phases=Phases(
+            rows=np.arange(0, n, 2),
+            embeddings={"pretraining": rng.normal(size=(-(-n // 2), 4)), "joint 1": np.eye(n)[::2]},
+            rounds=[{"round": 1, "clusters": k, "changed": 0.25}],
+        ),
     )
 
 
@@ -122,7 +127,7 @@ def test_page_says_the_figures(tmp_path: Path) -> None:
 def test_every_chart_has_a_description_and_every_picture_a_name(tmp_path: Path) -> None:
     page = markup_of(written(tmp_path, complete()))
     charts = re.findall(r'<div class="chart[^>]*>', page)
-    assert len(charts) == 8
+    assert len(charts) == 10
     assert all(re.search(r'role="img" aria-label="[^"]{20,}"', chart) for chart in charts)
     assert all(
         re.search(r'alt="(row \d+|mean picture of cluster \d|[a-f])"', tag)
@@ -387,7 +392,7 @@ def test_page_draws_everything_and_asks_for_nothing(browser: Browser, tmp_path: 
     written(tmp_path, complete())
     browser.open(tmp_path / "report.html")
     assert browser.script("return document.documentElement.dataset.ready") == "yes"
-    assert browser.script("return Bokeh.documents.length") == 8
+    assert browser.script("return Bokeh.documents.length") == 10
     assert browser.messages() == []
     schemes = {address.partition(":")[0] for address in browser.requests()}
     assert schemes <= {"file", "data"}

@@ -59,6 +59,8 @@ class Opening:
         Where known classes come from: the subfolder of each file.
     encoder : EncoderChoice, optional
         What makes rows of images or texts; their pixels or words if None.
+    standardize : bool
+        Give each numeric column mean 0 and standard deviation 1.
     """
 
     text_column: str | None = None
@@ -68,6 +70,7 @@ class Opening:
     skip_unreadable: bool = False
     labels_from: str | None = None
     encoder: EncoderChoice | None = None
+    standardize: bool = False
 
     def to_state(self) -> dict[str, Any]:
         """The options as plain JSON values."""
@@ -85,6 +88,7 @@ class Opening:
             skip_unreadable=bool(state["skip_unreadable"]),
             labels_from=state["labels_from"],
             encoder=None if encoder is None else EncoderChoice(**encoder),
+            standardize=bool(state.get("standardize", False)),
         )
 
 
@@ -167,6 +171,7 @@ def open_input(
             image_mode=opening.mode,
             skip_unreadable=opening.skip_unreadable,
             encoder=_encoder(opening),
+            standardize=opening.standardize,
             recipe=recipe,
             progress=progress,
         )

@@ -153,6 +153,10 @@ Column = Annotated[str | None, typer.Option(help="Column or field that holds tex
 Columns = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Numeric columns to use.  [default: all]")
 ]
+Standardize = Annotated[
+    bool,
+    typer.Option("--standardize", help="Give every numeric column of a table the same weight."),
+]
 LabelsFrom = Annotated[
     LabelSource | None,
     typer.Option(help="Known classes to compare with: the subfolder of each file."),
@@ -193,6 +197,7 @@ def opening(
     labels_from: LabelSource | None = None,
     skip_unreadable: bool = False,
     encoder: EncoderChoice | None = None,
+    standardize: bool = False,
 ) -> Opening:
     """How the user wants the input to be opened."""
     if column is not None and columns is not None:
@@ -205,6 +210,7 @@ def opening(
         skip_unreadable=skip_unreadable,
         labels_from=None if labels_from is None else labels_from.value,
         encoder=encoder,
+        standardize=standardize,
     )
 
 

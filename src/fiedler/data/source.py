@@ -47,6 +47,7 @@ def open_rows(
     max_pixels: int = MAX_PIXELS,
     text: TextVectorizer | None = None,
     encoder: str | EncoderSpec | None = None,
+    standardize: bool = False,
     recipe: SourceRecipe | None = None,
     progress: ProgressCallback = silent,
 ) -> Source:
@@ -79,10 +80,12 @@ def open_rows(
         The images are resized to what it takes, or to ``image_size``. Its rows are kept in the
         cache folder, so that the same input is encoded once; an interrupted encoding goes on
         where it stopped.
+    standardize : bool
+        Give each numeric column of a table mean 0 and standard deviation 1.
     recipe : SourceRecipe, optional
         Open the source as an earlier one was opened (``Source.recipe``), to predict on it.
-        Excludes ``image_size``, ``image_mode``, ``text``, and ``column`` but for texts. An
-        encoder that is code (a function, TorchScript) must be named again.
+        Excludes ``image_size``, ``image_mode``, ``text``, ``standardize``, and ``column`` but for
+        texts. An encoder that is code (a function, TorchScript) must be named again.
     progress : callable
         Called as ``progress(stage, done, total)`` while images are read.
 
@@ -101,10 +104,13 @@ def open_rows(
     if isinstance(encoder, str):
         encoder = EncoderSpec(encoder)
     options = Options(
-        column, image_size, image_mode, skip_unreadable, max_pixels, text, recipe, progress, encoder
-    )
+        column, image_size, image_mode, skip_unreadable, max_pixels, text, recipe, progress,
+        encoder, standardize or None,
+    )  # fmt: skip
     if recipe is not None:
-        refuse(options, "the recipe decides this", "image_size", "image_mode", "text")
+        refuse(
+            options, "the recipe decides this", "image_size", "image_mode", "text", "standardize"
+        )
         if recipe.kind != "text":
             refuse(options, "the recipe decides this", "column")
     if isinstance(source, (str, Path)):

@@ -22,7 +22,7 @@ from fiedler.report.drawing import (
     number_ticks,
     thousands,
 )
-from fiedler.report.palette import COLOURS, colour_of
+from fiedler.report.palette import COLOURS, colour_of, mark_of
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure as Figure
@@ -208,6 +208,43 @@ def loss_chart(steps: Sequence[float], curves: Mapping[str, Sequence[float]]) ->
     plot.legend.border_line_color = None
     plot.legend.label_text_color = INK
     plot.legend.click_policy = "hide"
+    return cast("Figure", plot)
+
+
+def phase_chart(
+    places: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], names: Sequence[str]
+) -> Figure:
+    """Draw a small map of some rows, each in the colour and with the mark of its cluster.
+
+    Parameters
+    ----------
+    places : ndarray of float, shape (m, 2)
+    labels : ndarray of int, shape (m,)
+    names : sequence of str, length m
+
+    Returns
+    -------
+    bokeh.plotting.figure
+    """
+    from bokeh.models import ColumnDataSource
+
+    source = ColumnDataSource(
+        {
+            "x": places[:, 0].astype(np.float32),
+            "y": places[:, 1].astype(np.float32),
+            "cluster": labels.astype(np.int32),
+            "row": list(names),
+            "colour": [colour_of(int(label)) for label in labels],
+            "mark": [mark_of(int(label)) for label in labels],
+        }
+    )
+    plot = new_figure("", "")
+    marks = plot.scatter(
+        "x", "y", source=source, size=5, color="colour", marker="mark", fill_alpha=0.75,
+        line_alpha=0.0,
+    )  # fmt: skip
+    add_hover(plot, marks, hover_line("cluster") + hover_line("row"))
+    plot.axis.visible = plot.grid.visible = False
     return cast("Figure", plot)
 
 

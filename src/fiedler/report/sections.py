@@ -127,8 +127,8 @@ def affinity(data: ReportData) -> Section | None:
     loosest = int(inside.argmin())
     share = np.trace(weights) / weights.sum()
     text = (
-        f"The affinity matrix with its rows sorted by cluster. {share:.1%} of the weight of all "
-        f"links stays within clusters; least in cluster {loosest}, {inside[loosest]:.1%}."
+        f"{data.links}, its rows sorted by cluster. {share:.1%} of the weight of all links "
+        f"stays within clusters; least in cluster {loosest}, {inside[loosest]:.1%}."
     )
     return {
         "figure": figures.affinity_chart(data.affinity, data.labels),
@@ -177,14 +177,11 @@ def _extremes(name: str, values: list[float]) -> dict[str, str]:
 
 
 def gallery(found: Gallery) -> Section:
-    """Pictures with captions."""
+    """Pictures with captions; several that belong together share a place."""
     side = min(LARGEST_EXAMPLE, example_side(len(found.pictures)))
-    shown = zip(found.pictures, found.captions, strict=True)
-    return {
-        "title": found.title,
-        "text": found.text,
-        "pictures": [
-            {"uri": png_uri(thumbnail(picture, side)), "caption": str(caption)}
-            for picture, caption in shown
-        ],
-    }
+    shown = [
+        {"uri": png_uri(thumbnail(picture, side)), "caption": str(caption)}
+        for picture, caption in zip(found.pictures, found.captions, strict=True)
+    ]
+    groups = [shown[i : i + found.group] for i in range(0, len(shown), found.group)]
+    return {"title": found.title, "text": found.text, "groups": groups}

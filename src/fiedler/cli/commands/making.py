@@ -25,6 +25,7 @@ def cluster(
     mode: o.Mode = None,
     column: o.Column = None,
     columns: o.Columns = None,
+    standardize: o.Standardize = False,
     labels_from: o.LabelsFrom = None,
     affinity: o.Affinity = None,
     neighbors: o.Neighbors = None,
@@ -62,7 +63,7 @@ def cluster(
     )  # fmt: skip
     opening = o.opening(
         size=size, mode=mode, column=column, columns=columns, labels_from=labels_from,
-        skip_unreadable=skip_unreadable,
+        skip_unreadable=skip_unreadable, standardize=standardize,
         encoder=o.encoder_choice(encoder, encoder_weights, encoder_scale),
     )  # fmt: skip
     terminal = Terminal(quiet=quiet, json=json)
@@ -184,6 +185,7 @@ def benchmark(
     mode: o.Mode = None,
     column: o.Column = None,
     columns: o.Columns = None,
+    standardize: o.Standardize = False,
     labels_from: o.LabelsFrom = None,
     skip_unreadable: o.Skip = False,
     quiet: o.Quiet = False,
@@ -195,7 +197,7 @@ def benchmark(
     """
     opening = o.opening(
         size=size, mode=mode, column=column, columns=columns, labels_from=labels_from,
-        skip_unreadable=skip_unreadable,
+        skip_unreadable=skip_unreadable, standardize=standardize,
         encoder=o.encoder_choice(encoder, encoder_weights, encoder_scale),
     )  # fmt: skip
     allowed = (*METHODS, "kmeans")
