@@ -2,7 +2,7 @@
 
     python benchmarks/report_page.py
 
-The files are clustered by ``fiedler cluster FOLDER -k 10 --method spectral --labels-from folder``;
+What ``fiedler cluster FOLDER -k 10 --method spectral --labels-from folder`` does, stage by stage;
 the page is opened in headless Chromium (Debian's chromium and chromium-driver) at the width of a
 desktop and of a phone. Seconds of processor time stand beside those of the clock, as the machine
 had other work.
@@ -11,8 +11,6 @@ had other work.
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,21 +22,21 @@ from common import ROOT, arguments, record
 from PIL import Image
 
 import fiedler
+from fiedler.cli.inputs import Opening, open_input
+from fiedler.cli.reporting import write_run_report
+from fiedler.progress import silent
 
 sys.path.append(str(ROOT / "tests"))
 from browser import find_browser, run_browser
 
 NOTES = [
-    "write s: everything after the clustering: labels, model, record and the report.",
-    "report again: `fiedler report` from the start of Python: model loaded, all files read anew.",
-    "open s: from asking for the page until all its figures are drawn.",
-    "isolate s: from the press on a cluster's number until the map is drawn anew.",
+    "report: from the fitted model to the written page.",
+    "open: from asking for the page until all its figures are drawn; processor time of the page.",
+    "isolate: from the press on a cluster's number until all points are drawn anew, no GPU.",
 ]
 ISOLATE = """
-const start = performance.now();
 document.querySelector('#isolate button[data-cluster="3"]').click();
 Bokeh.index.roots.forEach((view) => view.paint && view.paint());
-return performance.now() - start;
 """
 
 
@@ -51,18 +49,6 @@ def write_folder(root: Path, n: int) -> None:
         Image.fromarray(np.asarray(pixels)).save(root / str(label) / f"{i:05d}.png")
 
 
-def fiedler_command(*words: str) -> tuple[dict[str, Any], float]:
-    """Run the command line; give what it tells as JSON, and the processor seconds it took."""
-    code = "from fiedler.cli import main; main()"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words, "--json"], capture_output=True, text=True, check=True
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return json.loads(done.stdout), used
-
-
 def opening(page: Path, binary: str) -> dict[str, float]:
     """Seconds to open the page, and to draw the whole map again when a cluster is isolated."""
     found = {}
@@ -71,33 +57,42 @@ def opening(page: Path, binary: str) -> dict[str, float]:
             start = time.perf_counter()
             browser.open(page, width=width)
             found[f"open s, {name}"] = time.perf_counter() - start
-            found[f"page's cpu s, {name}"] = browser.cpu_seconds()
-            if width > 600:
-                found["isolate s"] = browser.script(ISOLATE) / 1000
+            found[f"open cpu s, {name}"] = opened = browser.cpu_seconds()
+            browser.script(ISOLATE)
+            found[f"isolate cpu s, {name}"] = browser.cpu_seconds() - opened
     return found
 
 
+class Clock:
+    """Seconds of the clock and of the processor since it was last asked."""
+
+    def __init__(self) -> None:
+        self._last = self._now()
+
+    def since(self, what: str) -> dict[str, float]:
+        before, self._last = self._last, self._now()
+        wall, cpu = (now - then for now, then in zip(self._last, before, strict=True))
+        return {f"{what} s": wall, f"{what} cpu s": cpu}
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        return time.perf_counter(), time.process_time()
+
+
 def measure(n: int, binary: str | None) -> dict[str, Any]:
-    """Cluster the first n digits, write the page, and open it."""
+    """Read and cluster the first n digits as the command does, write the page, and open it."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder, run = Path(scratch) / "digits", Path(scratch) / "run"
+        folder, page = Path(scratch) / "digits", Path(scratch) / "report.html"
         write_folder(folder, n)
-        told, used = fiedler_command(
-            "cluster", str(folder), "-k", "10", "--method", "spectral", "--labels-from", "folder",
-            "-o", str(run),
-        )  # fmt: skip
-        _, again = fiedler_command("report", str(run))
-        page = run / "report.html"
-        return {
-            "files": n,
-            "acc": told["metrics"]["acc"],
-            "cluster s": sum(v for k, v in told["timings"].items() if k != "writing"),
-            "write s": told["timings"]["writing"],
-            "all, cpu s": used,
-            "report again, cpu s": again,
-            "page MB": page.stat().st_size / 1e6,
-            **({} if binary is None else opening(page, binary)),
-        }
+        clock = Clock()
+        opened = open_input(str(folder), Opening(labels_from="folder"), silent)
+        row = {"files": n, **clock.since("read")}
+        model = fiedler.SpectralClustering(10, random_state=0).fit(opened.source.rows)
+        row |= clock.since("cluster")
+        write_run_report(page, opened, model, "spectral", model.timings_, [])
+        row |= clock.since("report")
+        row["page MB"] = page.stat().st_size / 1e6
+        return row if binary is None else row | opening(page, binary)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+READY = "return document.documentElement.dataset.ready"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -40,8 +41,10 @@ class Browser:
         self._root += f"/session/{answer['sessionId']}"
         self.cdp("Performance.enable", timeDomain="threadTicks")
 
-    def open(self, page: Path, *, width: int = 1200, dark: bool = False) -> None:
-        """Show a page, and wait until its figures are drawn."""
+    def open(
+        self, page: Path, *, width: int = 1200, dark: bool = False, ready: str = READY
+    ) -> None:
+        """Show a page, and wait until the script `ready` says that its figures are drawn."""
         self.cdp(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -54,7 +57,7 @@ class Browser:
         self.messages()
         self.requests()
         self._call("POST", "/url", {"url": page.resolve().as_uri()})
-        self.wait_for("return document.documentElement.dataset.ready")
+        self.wait_for(ready)
 
     def script(self, code: str) -> Any:
         return self._call("POST", "/execute/sync", {"script": code, "args": []})

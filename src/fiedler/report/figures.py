@@ -204,6 +204,13 @@ def loss_chart(steps: Sequence[float], curves: Mapping[str, Sequence[float]]) ->
         dots = plot.scatter("step", "value", source=source, size=5, color=colour_of(i))
         content = hover_line("name", "figure") + hover_line("step") + hover_line("value")
         add_hover(plot, dots, content)
+    if len(curves) == 1:
+        plot.yaxis.axis_label = next(iter(curves))
+        plot.legend.visible = False
+    else:
+        # Above the curves, so that it hides none of them.
+        plot.add_layout(plot.legend[0], "above")
+        plot.legend.orientation = "horizontal"
     plot.legend.background_fill_alpha = 0.0
     plot.legend.border_line_color = None
     plot.legend.label_text_color = INK

@@ -20,8 +20,10 @@ Section = dict[str, Any]
 
 # A larger confusion table is a figure only: nobody reads ten thousand numbers.
 TABLE_CELLS = 2_500
-# What a row of a history may hold besides figures to be drawn.
-_NO_CURVES = ("stage", "step", "epoch", "seconds", "time", "batch")
+# What a row of a history may hold besides figures, and figures of another order of magnitude, which
+# would be a line at the foot of the chart: these are told only.
+_NO_FIGURES = ("stage", "step", "epoch", "seconds", "time", "batch")
+_TOLD_ONLY = ("learning_rate",)
 
 
 def summary(data: ReportData, counts: Ints) -> str:
@@ -150,7 +152,8 @@ def history(data: ReportData) -> list[Section]:
             continue
         table = [_extremes(name, values) for name, values in curves.items()]
         said = "; ".join(f"{row['name']} from {row['first']} to {row['last']}" for row in table)
-        plot = figures.loss_chart(steps, curves)
+        drawn = {name: values for name, values in curves.items() if name not in _TOLD_ONLY}
+        plot = figures.loss_chart(steps, drawn or curves)
         text = f"{stage}, {len(rows)} points: {said}."
         described.append({"figure": plot, "title": stage, "text": text, "rows": table})
     return described
@@ -162,7 +165,7 @@ def _curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
         name
         for row in rows
         for name, value in row.items()
-        if name not in _NO_CURVES
+        if name not in _NO_FIGURES
         and isinstance(value, (int, float, np.number))
         and not isinstance(value, bool)
     )

@@ -86,7 +86,7 @@ def _kept(resume: bool) -> str:
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="model.fiedler of a run folder.")],
+    model: Annotated[Path, typer.Argument(help="Run folder, or its model.fiedler.")],
     source: Annotated[
         str, typer.Argument(metavar="NEW", help="New rows, of the same sort as the run's input.")
     ],
@@ -105,7 +105,7 @@ def predict(
 ) -> None:
     """Assign NEW rows to the clusters of an earlier run; nothing is fitted again.
 
-    For example: `fiedler predict run/model.fiedler new_photos/ --output new.csv`
+    For example: `fiedler predict run/ new_photos/ --output new.csv`
     """
     chosen = o.encoder_choice(encoder or "pixels", encoder_weights, o.NormalizeName.AUTO)
     opening = o.opening(skip_unreadable=skip_unreadable, encoder=chosen)
