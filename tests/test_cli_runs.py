@@ -231,7 +231,7 @@ def test_compare_says_who_moved(two_runs: tuple[Path, Path], tmp_path: Path) -> 
     assert "moved" not in same.stdout
     done = fiedler("compare", first, second, "--output", tmp_path / "moved.csv")
     assert "66.7% of 90 rows agree" in done.stdout
-    assert "30 rows moved:" in done.stdout
+    assert "30 rows moved (clusters by the numbers of the first run):" in done.stdout
     with open(tmp_path / "moved.csv", newline="") as file:
         moved = list(csv.DictReader(file))
     a, b = read_labels(first / "labels.csv"), read_labels(second / "labels.csv")

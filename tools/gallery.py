@@ -24,13 +24,13 @@ from browser import Browser, find_browser, run_browser  # noqa: E402
 
 # Which part of each page is shown: the element to begin with, and so many pixels from there.
 SHOWN = {
-    "digits": ("header", 640),
+    "digits": ("#h-map", 860),
     "number_of_clusters": ("body", 340),
-    "spectralnet_digits": ("#h-training", 420),
+    "spectralnet_digits": ("#h-training", 400),
     "texts": ("#h-examples", 560),
     "compare_runs": ("body", 580),
 }
-WIDTH, MARGIN, COLOURS = 900, 12, 128
+WIDTH, MARGIN = 900, 12
 # Pages of this package say when they are drawn; those of Bokeh alone are asked.
 DRAWN = """
 const told = document.documentElement.dataset.ready;
@@ -67,7 +67,7 @@ def main() -> None:
                 command, capture_output=True, text=True, check=True, env=os.environ
             )
             (target / f"{name}.txt").write_text(done.stdout, encoding="utf-8")
-            shown = picture(browser, page, name).convert("RGB").quantize(COLOURS)
+            shown = picture(browser, page, name).convert("RGB")
             shown.save(target / f"{name}.png", optimize=True)
             print(f"{name}\n{done.stdout}", flush=True)
 

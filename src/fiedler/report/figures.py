@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MATRIX_CELLS = 160
 # More columns than this are a blur.
 EIGENVECTORS = 40
+_STRONG, _DARK_INK = 0.15, "#1c2024"
 DASHES = ("solid", "dashed", "dotted", "dotdash")
 
 
@@ -160,8 +161,9 @@ def confusion_chart(
         filled = np.flatnonzero(counts.ravel())
         plot.text(
             column[filled], row[filled], [str(c) for c in counts.ravel()[filled]],
-            text_align="center", text_baseline="middle", text_font_size="11px",
-            text_color=INK, name="ink",
+            text_align="center", text_baseline="middle", text_font_size="11px", name="ink",
+            # The page sets its own ink; elsewhere grey cannot be read on strong cells.
+            text_color=np.where(share[filled] > _STRONG, _DARK_INK, INK).tolist(),
         )  # fmt: skip
     name_ticks(plot.xaxis, cluster_names)
     name_ticks(plot.yaxis, class_names)

@@ -14,7 +14,7 @@ from fiedler.report.palette import COLOURS, colour_of, mark_of
 if TYPE_CHECKING:
     from bokeh.plotting import figure as Figure
 
-# While the map is dragged or zoomed, only a tenth of more marks than this is drawn.
+# While the map is dragged or zoomed, only about so many marks are drawn, so that it keeps up.
 STILL_MARKS = 4000
 
 
@@ -61,7 +61,7 @@ def cluster_map(
     if int(labels.max()) >= len(COLOURS):
         values["mark"] = [mark_of(int(label)) for label in labels]
     plot = new_figure("", "", tools="pan,box_zoom,tap,reset,save")
-    plot.lod_threshold = STILL_MARKS
+    plot.lod_threshold, plot.lod_factor = STILL_MARKS, -(-len(labels) // STILL_MARKS)
     marks = _draw_marks(plot, ColumnDataSource(values, name="rows"), labels)
     add_hover(plot, marks, tooltip)
     _name_clusters(plot, places, labels)
