@@ -211,3 +211,22 @@ def test_columns_of_very_different_spread_are_told(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         open_rows(table, standardize=True)
         open_rows(table, column=["income"])
+
+
+# Known classes
+
+
+def test_a_column_of_classes_is_no_feature(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("width,kind,note\n1.5,3,red\n1.7,4,blue\n1.9,3,red car\n")
+    source = open_rows(table, column=["width"], labels="kind")
+    assert source.labels.tolist() == ["3", "4", "3"]
+    assert source.recipe.columns == ("width",)
+    numbers = open_rows(pd.DataFrame({"width": [1.0, 2.0], "kind": ["a", "b"]}), labels="kind")
+    assert (numbers.shape, numbers.labels.tolist()) == ((2, 1), ["a", "b"])
+    texts = open_rows(table, column="note", labels="kind")
+    assert (texts.kind, texts.labels.tolist()) == ("text", ["3", "4", "3"])
+    with pytest.raises(InputError, match="has no column 'sort'"):
+        open_rows(table, column=["width"], labels="sort")
+    with pytest.raises(InputError, match="labels cannot be given here: arrays have no columns"):
+        open_rows(np.eye(3), labels="kind")

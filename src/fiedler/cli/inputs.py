@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fiedler.progress import ProgressCallback
 
 DATASET_PREFIX = "dataset:"
+FOLDER = "folder"
 _RECIPE_KIND = "SourceRecipe"
 
 
@@ -55,8 +56,9 @@ class Opening:
         Grey or colour.
     skip_unreadable : bool
         Leave unreadable images out.
-    labels_from : {"folder"}, optional
-        Where known classes come from: the subfolder of each file.
+    labels_from : str, optional
+        Where known classes come from: ``"folder"``, the subfolder of each file; or a column of a
+        table, or field of a ``.jsonl``.
     encoder : EncoderChoice, optional
         What makes rows of images or texts; their pixels or words if None.
     standardize : bool
@@ -163,6 +165,7 @@ def open_input(
     from fiedler.data import open_rows
 
     column: Any = opening.text_column or opening.number_columns
+    by_folder = opening.labels_from == FOLDER
     with reading(name):
         source = open_rows(
             name,
@@ -172,11 +175,12 @@ def open_input(
             skip_unreadable=opening.skip_unreadable,
             encoder=_encoder(opening),
             standardize=opening.standardize,
+            labels=None if by_folder else opening.labels_from,
             recipe=recipe,
             progress=progress,
         )
     labels = source.labels
-    if opening.labels_from == "folder":
+    if by_folder:
         labels = _folder_names(name, source.ids)
     known = None
     if labels is not None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fiedler.cli.inputs import EncoderChoice, Opening
+from fiedler.cli.inputs import FOLDER, EncoderChoice, Opening
 from fiedler.cli.methods import AUTO, METHODS, Settings, read_parameters
 from fiedler.exceptions import InputError
 
@@ -35,12 +35,6 @@ class ModeName(str, Enum):
 
     L = "L"
     RGB = "RGB"
-
-
-class LabelSource(str, Enum):
-    """Where known classes can come from."""
-
-    FOLDER = "folder"
 
 
 class NormalizeName(str, Enum):
@@ -211,9 +205,12 @@ Standardize = Annotated[
     ),
 ]
 LabelsFrom = Annotated[
-    LabelSource | None,
+    str | None,
     typer.Option(
-        help="Known classes to compare with: the subfolder of each file.", rich_help_panel=_INPUT
+        metavar="folder|NAME",
+        autocompletion=lambda: [FOLDER],
+        help="Known classes to compare with: the subfolder of each file, or a column or field.",
+        rich_help_panel=_INPUT,
     ),
 ]
 EncoderName = Annotated[
@@ -256,7 +253,7 @@ def opening(
     mode: ModeName | None = None,
     column: str | None = None,
     columns: str | None = None,
-    labels_from: LabelSource | None = None,
+    labels_from: str | None = None,
     skip_unreadable: bool = False,
     encoder: EncoderChoice | None = None,
     standardize: bool = False,
@@ -270,7 +267,7 @@ def opening(
         size=None if size is None else sides(size),
         mode=None if mode is None else mode.value,
         skip_unreadable=skip_unreadable,
-        labels_from=None if labels_from is None else labels_from.value,
+        labels_from=labels_from,
         encoder=encoder,
         standardize=standardize,
     )

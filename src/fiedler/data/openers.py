@@ -48,6 +48,7 @@ class Options:
     progress: ProgressCallback
     encoder: EncoderSpec | None = None
     standardize: bool | None = None
+    labels: str | None = None
 
 
 def encoder_of(options: Options) -> Encoder | None:
@@ -86,7 +87,7 @@ def encoder_of(options: Options) -> Encoder | None:
 
 def from_encoded_files(path: Path, encoder: Encoder, options: Options) -> Source:
     """Open the images of a folder (or one image) as rows of an encoder."""
-    refuse(options, "images have no columns", "column", "standardize")
+    refuse(options, "images have no columns", "column", "standardize", "labels")
     files = find_images(path)
     encoded = encode_files(path, files, encoder, options.max_pixels, options.progress)
     rows, pictures = encoded.rows, encoded.pictures
@@ -112,7 +113,9 @@ def from_encoded_files(path: Path, encoder: Encoder, options: Options) -> Source
 
 def from_images(folder: ImageFolder, options: Options) -> Source:
     """Open a folder of images."""
-    refuse(options, "images have no columns and no words", "column", "text", "standardize")
+    refuse(
+        options, "images have no columns and no words", "column", "text", "standardize", "labels"
+    )
     return Source(
         folder,
         folder.ids,
@@ -135,6 +138,7 @@ def from_array(
         "text",
         "image_mode",
         "standardize",
+        "labels",
     )
     encoder = encoder_of(options)
     if encoder is None:
@@ -175,11 +179,15 @@ def from_array(
 def from_table(
     table: Any, name: str, options: Options, ids: Sequence[str | int] | None = None
 ) -> Source:
-    """Open a table: its numeric columns, or one column of texts."""
+    """Open a table: its numeric columns, or one column of texts; and the column of classes."""
     ids = range(table.num_rows) if ids is None else ids
-    column = text_column_name(options)
+    column, labels = text_column_name(options), options.labels
+    classes = None if labels is None else np.array(text_column(table, labels, name))
     if column is not None:
-        return from_texts(text_column(table, column, name), ids, name, options, column)
+        texts = text_column(table, column, name)
+        return replace(from_texts(texts, ids, name, options, column), labels=classes)
+    if labels is not None:
+        table = table.drop_columns([labels])
     refuse(
         options,
         "numeric columns have no words or files; name a text column with column=",
@@ -205,9 +213,8 @@ def from_table(
         rows = scaled(rows, scale)
     recipe = SourceRecipe("vectors", rows.shape[1:], columns=names, scale=scale)
     what = "standardized numbers" if scale is not None else "numbers"
-    return Source(
-        rows, ids, "vectors", recipe, description=f"{_times(rows.shape)} {what} of {name}"
-    )
+    description = f"{_times(rows.shape)} {what} of {name}"
+    return Source(rows, ids, "vectors", recipe, labels=classes, description=description)
 
 
 def from_texts(
@@ -221,6 +228,8 @@ def from_texts(
     refuse(options, "these are texts", "image_size", "image_mode", "standardize")
     if column is None and options.column is not None:
         refuse(options, "plain texts have no columns", "column")
+    if column is None:
+        refuse(options, "plain texts have no fields", "labels")
     if options.recipe is not None:
         check_kind("text", name, options.recipe)
     encoder = encoder_of(options)

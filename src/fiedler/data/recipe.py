@@ -106,7 +106,7 @@ class Source:
     recipe : SourceRecipe
         How to open new data in the same way.
     labels : ndarray of shape (n,), optional
-        True classes, where an ``.npz`` file holds them. No estimator reads them.
+        True classes, where an ``.npz`` file or a named column holds them. No estimator reads them.
     texts : sequence of str, optional
         The texts of rows of kind ``"text"``.
     description : str

@@ -57,7 +57,8 @@ def cluster_map(
     tooltip += "".join(hover_line(key, name) for key, name in shown.items())
     if thumbnails is not None:
         values |= dict(zip(("sheet", "left", "top"), thumbnails, strict=True))
-        tooltip = f'<div style="display:flex;gap:8px;padding:3px 0">{_thumbnail_html(side)}<div>{tooltip}</div></div>'
+        look = "display:flex;gap:8px;padding:3px 0"
+        tooltip = f'<div style="{look}">{_thumbnail_html(side)}<div>{tooltip}</div></div>'
     if int(labels.max()) >= len(COLOURS):
         values["mark"] = [mark_of(int(label)) for label in labels]
     plot = new_figure("", "", tools="pan,box_zoom,tap,reset,save")

@@ -193,7 +193,11 @@ def benchmark(
 ) -> None:
     """Compare methods on INPUT with known classes: accuracy, NMI, ARI, F and time.
 
-    For example: `fiedler benchmark dataset:usps --methods spectral,kmeans`
+    For example:
+
+    - `fiedler benchmark dataset:usps --methods spectral,kmeans`
+
+    - `fiedler benchmark table.csv --labels-from species`
     """
     opening = o.opening(
         size=size, mode=mode, column=column, columns=columns, labels_from=labels_from,
