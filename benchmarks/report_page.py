@@ -2,35 +2,42 @@
 
     python benchmarks/report_page.py
 
-The files are clustered by ``fiedler cluster FOLDER --clusters 10 --labels-from folder``; the page
-is opened in headless Chromium (Debian's chromium and chromium-driver) at the width of a desktop
-and of a phone. Seconds of processor time stand beside those of the clock, as the machine had other
-work.
+What ``fiedler cluster FOLDER -k 10 --method spectral --labels-from folder`` does, stage by stage;
+the page is opened in headless Chromium (Debian's chromium and chromium-driver) at the width of a
+desktop and of a phone. Seconds of processor time stand beside those of the clock, as the machine
+had other work.
 """
 
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import ROOT, arguments, record
 from PIL import Image
 
 import fiedler
+from fiedler.cli.inputs import Opening, open_input
+from fiedler.cli.reporting import write_run_report
+from fiedler.progress import silent
 
 sys.path.append(str(ROOT / "tests"))
 from browser import find_browser, run_browser
 
 NOTES = [
-    "write s: everything after the clustering: labels, model, record and the report.",
-    "open s: from asking for the page until all its figures are drawn.",
+    "report: from the fitted model to the written page.",
+    "open: from asking for the page until all its figures are drawn; processor time of the page.",
+    "isolate: from the press on a cluster's number until all points are drawn anew, no GPU.",
 ]
+ISOLATE = """
+document.querySelector('#isolate button[data-cluster="3"]').click();
+Bokeh.index.roots.forEach((view) => view.paint && view.paint());
+"""
 
 
 def write_folder(root: Path, n: int) -> None:
@@ -42,9 +49,50 @@ def write_folder(root: Path, n: int) -> None:
         Image.fromarray(np.asarray(pixels)).save(root / str(label) / f"{i:05d}.png")
 
 
-def cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def opening(page: Path, binary: str) -> dict[str, float]:
+    """Seconds to open the page, and to draw the whole map again when a cluster is isolated."""
+    found = {}
+    for name, width in (("desktop", 1200), ("phone", 390)):
+        with run_browser(binary) as browser:
+            start = time.perf_counter()
+            browser.open(page, width=width)
+            found[f"open s, {name}"] = time.perf_counter() - start
+            found[f"open cpu s, {name}"] = opened = browser.cpu_seconds()
+            browser.script(ISOLATE)
+            found[f"isolate cpu s, {name}"] = browser.cpu_seconds() - opened
+    return found
+
+
+class Clock:
+    """Seconds of the clock and of the processor since it was last asked."""
+
+    def __init__(self) -> None:
+        self._last = self._now()
+
+    def since(self, what: str) -> dict[str, float]:
+        before, self._last = self._last, self._now()
+        wall, cpu = (now - then for now, then in zip(self._last, before, strict=True))
+        return {f"{what} s": wall, f"{what} cpu s": cpu}
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        return time.perf_counter(), time.process_time()
+
+
+def measure(n: int, binary: str | None) -> dict[str, Any]:
+    """Read and cluster the first n digits as the command does, write the page, and open it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, page = Path(scratch) / "digits", Path(scratch) / "report.html"
+        write_folder(folder, n)
+        clock = Clock()
+        opened = open_input(str(folder), Opening(labels_from="folder"), silent)
+        row = {"files": n, **clock.since("read")}
+        model = fiedler.SpectralClustering(10, random_state=0).fit(opened.source.rows)
+        row |= clock.since("cluster")
+        write_run_report(page, opened, model, "spectral", model.timings_, [])
+        row |= clock.since("report")
+        row["page MB"] = page.stat().st_size / 1e6
+        return row if binary is None else row | opening(page, binary)
 
 
 def main() -> None:
@@ -53,36 +101,8 @@ def main() -> None:
     binary = find_browser()
     rows = []
     for n in (10_000, 70_000):
-        with tempfile.TemporaryDirectory() as scratch:
-            folder, run = Path(scratch) / "digits", Path(scratch) / "run"
-            write_folder(folder, n)
-            code = "from fiedler.cli import main; main()"
-            command = ["cluster", str(folder), "-k", "10", "--labels-from", "folder", "--json"]
-            before = cpu_seconds()
-            done = subprocess.run(
-                [sys.executable, "-c", code, *command, "-o", str(run)],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            told = json.loads(done.stdout)
-            page = run / "report.html"
-            row = {
-                "files": n,
-                "acc": told["metrics"]["acc"],
-                "cluster s": sum(v for k, v in told["timings"].items() if k != "writing"),
-                "write s": told["timings"]["writing"],
-                "all, cpu s": cpu_seconds() - before,
-                "page MB": page.stat().st_size / 1e6,
-            }
-            if binary is not None:
-                with run_browser(binary) as browser:
-                    for name, width in (("desktop", 1200), ("phone", 390)):
-                        start = time.perf_counter()
-                        browser.open(page, width=width)
-                        row[f"open s, {name}"] = time.perf_counter() - start
-            rows.append(row)
-            print(json.dumps(row), flush=True)
+        rows.append(measure(n, binary))
+        print(json.dumps(rows[-1]), flush=True)
     record("report_page", rows, notes=NOTES)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+READY = "return document.documentElement.dataset.ready"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -38,9 +39,12 @@ class Browser:
         }
         answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._root += f"/session/{answer['sessionId']}"
+        self.cdp("Performance.enable", timeDomain="threadTicks")
 
-    def open(self, page: Path, *, width: int = 1200, dark: bool = False) -> None:
-        """Show a page, and wait until its figures are drawn."""
+    def open(
+        self, page: Path, *, width: int = 1200, dark: bool = False, ready: str = READY
+    ) -> None:
+        """Show a page, and wait until the script `ready` says that its figures are drawn."""
         self.cdp(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -53,7 +57,7 @@ class Browser:
         self.messages()
         self.requests()
         self._call("POST", "/url", {"url": page.resolve().as_uri()})
-        self.wait_for("return document.documentElement.dataset.ready")
+        self.wait_for(ready)
 
     def script(self, code: str) -> Any:
         return self._call("POST", "/execute/sync", {"script": code, "args": []})
@@ -83,6 +87,11 @@ class Browser:
             for event in events
             if event["method"] == "Network.requestWillBeSent"
         ]
+
+    def cpu_seconds(self) -> float:
+        """Seconds of processor time that the page has taken, its scripts, styles and drawing."""
+        found = self.cdp("Performance.getMetrics")["metrics"]
+        return float(next(entry["value"] for entry in found if entry["name"] == "ThreadTime"))
 
     def close(self) -> None:
         self._call("DELETE", "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -178,3 +180,53 @@ def test_mixed_frame_is_refused():
 def test_options_of_other_kinds_are_refused(frame):
     with pytest.raises(InputError, match="image_size cannot be given here"):
         open_rows(frame, column=["width"], image_size=(2, 2))
+
+
+# One scale
+
+
+def test_standardized_columns_have_one_scale_and_new_rows_follow(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("height,income,same\n1.5,1000,7\n1.7,3000,7\n1.9,5000,7\n")
+    source = open_rows(table, standardize=True)
+    third = np.sqrt(1.5)
+    expected = np.array([[-third, -third, 0], [0, 0, 0], [third, third, 0]])
+    np.testing.assert_allclose(source.rows, expected, atol=1e-6)
+    recipe = SourceRecipe.from_state(*source.recipe.to_state())
+    new = tmp_path / "new.csv"
+    new.write_text("income,same,height\n3000,8,1.9\n")
+    np.testing.assert_allclose(open_rows(new, recipe=recipe).rows, [[third, 0, 1]], atol=1e-6)
+    with pytest.raises(InputError, match="standardize cannot be given here: the recipe"):
+        open_rows(new, recipe=recipe, standardize=True)
+    with pytest.raises(InputError, match="standardize cannot be given here: arrays have no"):
+        open_rows(np.eye(3), standardize=True)
+
+
+def test_columns_of_very_different_spread_are_told(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("height,income\n1.5,1000\n1.7,3000\n1.9,5000\n")
+    with pytest.warns(UserWarning, match=r"'income' varies 10,000 times as much as 'height'.*Pass"):
+        open_rows(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_rows(table, standardize=True)
+        open_rows(table, column=["income"])
+
+
+# Known classes
+
+
+def test_a_column_of_classes_is_no_feature(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("width,kind,note\n1.5,3,red\n1.7,4,blue\n1.9,3,red car\n")
+    source = open_rows(table, column=["width"], labels="kind")
+    assert source.labels.tolist() == ["3", "4", "3"]
+    assert source.recipe.columns == ("width",)
+    numbers = open_rows(pd.DataFrame({"width": [1.0, 2.0], "kind": ["a", "b"]}), labels="kind")
+    assert (numbers.shape, numbers.labels.tolist()) == ((2, 1), ["a", "b"])
+    texts = open_rows(table, column="note", labels="kind")
+    assert (texts.kind, texts.labels.tolist()) == ("text", ["3", "4", "3"])
+    with pytest.raises(InputError, match="has no column 'sort'"):
+        open_rows(table, column=["width"], labels="sort")
+    with pytest.raises(InputError, match="labels cannot be given here: arrays have no columns"):
+        open_rows(np.eye(3), labels="kind")

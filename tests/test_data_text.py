@@ -164,3 +164,15 @@ def test_options_of_other_kinds_are_refused():
         open_rows(TEXTS, image_mode="L")
     with pytest.raises(InputError, match="column cannot be given here"):
         open_rows(TEXTS, column="text")
+
+
+def test_a_field_of_classes(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "red apple", "kind": 1}\n\n{"text": "blue car", "kind": "b"}\n')
+    source = open_rows(path, labels="kind")
+    assert source.labels.tolist() == ["1", "b"]
+    with pytest.raises(InputError, match=r"line 1: no field 'sort'; there are 'text', 'kind'\.$"):
+        open_rows(path, labels="sort")
+    (tmp_path / "x.txt").write_text("red apple\nblue car\n")
+    with pytest.raises(InputError, match="labels cannot be given here: plain texts"):
+        open_rows(tmp_path / "x.txt", labels="kind")

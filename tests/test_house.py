@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -39,3 +42,33 @@ def test_every_dependency_is_pinned() -> None:
             ]
             assert len(versions) == 1, (requirement.name, python, versions)
             assert requirement.specifier.contains(versions[0])
+
+
+ROOMS = (
+    "fiedler",
+    "fiedler.data",
+    "fiedler.evaluation",
+    "fiedler.graph",
+    "fiedler.networks",
+    "fiedler.partition",
+    "fiedler.persistence",
+    "fiedler.report",
+    "fiedler.report.plots",
+    "fiedler.spectrum",
+    "fiedler.training",
+)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_has_its_page(room: str) -> None:
+    listed = re.findall(r"^   (\w+)$", (REPO_ROOT / "docs/api.rst").read_text(), re.MULTILINE)
+    names = set(importlib.import_module(room).__all__) - {"__version__"}
+    assert names - set(listed) == set()
+
+
+def test_every_example_has_its_place_in_the_gallery() -> None:
+    gallery = (REPO_ROOT / "docs/gallery.md").read_text()
+    for example in (REPO_ROOT / "examples").glob("*.py"):
+        assert f"../examples/{example.name}" in gallery
+    for shown in re.findall(r"(?:\{image\}|literalinclude\}) (\S+)", gallery):
+        assert (REPO_ROOT / "docs" / shown).is_file(), shown

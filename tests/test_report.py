@@ -18,9 +18,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fiedler.exceptions import InputError, OutputError
-from fiedler.report import Gallery, ReportData, figures, layout, sections, write_report
+from fiedler.report import (
+    Gallery,
+    Phases,
+    ReportData,
+    describe,
+    figures,
+    layout,
+    sections,
+    write_report,
+)
 from fiedler.report.map_figure import cluster_map
 from fiedler.report.palette import COLOURS, MARKS, colour_of, mark_of
+from fiedler.report.phases import phase_sections
 from fiedler.report.pictures import SpriteSheets, as_image, mean_picture, sprite_sheets
 
 HOSTILE_NAME = '<img src=x onerror="window.hit=1">.png'
@@ -87,6 +97,11 @@ def complete(n: int = 60, k: int = 3) -> ReportData:
             Gallery("Patterns", "Centres of patches.", rng.normal(size=(6, 5, 5)), list("abcdef"))
         ],
         agreement=[("Procedure(16)", 0.9123)],
+        phases=Phases(
+            rows=np.arange(0, n, 2),
+            embeddings={"pretraining": rng.normal(size=(-(-n // 2), 4)), "joint 1": np.eye(n)[::2]},
+            rounds=[{"round": 1, "clusters": k, "changed": 0.25}],
+        ),
     )
 
 
@@ -122,7 +137,7 @@ def test_page_says_the_figures(tmp_path: Path) -> None:
 def test_every_chart_has_a_description_and_every_picture_a_name(tmp_path: Path) -> None:
     page = markup_of(written(tmp_path, complete()))
     charts = re.findall(r'<div class="chart[^>]*>', page)
-    assert len(charts) == 8
+    assert len(charts) == 10
     assert all(re.search(r'role="img" aria-label="[^"]{20,}"', chart) for chart in charts)
     assert all(
         re.search(r'alt="(row \d+|mean picture of cluster \d|[a-f])"', tag)
@@ -387,7 +402,7 @@ def test_page_draws_everything_and_asks_for_nothing(browser: Browser, tmp_path: 
     written(tmp_path, complete())
     browser.open(tmp_path / "report.html")
     assert browser.script("return document.documentElement.dataset.ready") == "yes"
-    assert browser.script("return Bokeh.documents.length") == 8
+    assert browser.script("return Bokeh.documents.length") == 10
     assert browser.messages() == []
     schemes = {address.partition(":")[0] for address in browser.requests()}
     assert schemes <= {"file", "data"}
@@ -616,3 +631,71 @@ def test_eigenvectors_are_told_in_words_and_numbers() -> None:
     np.testing.assert_allclose(np.diag(means), [2**0.5, -((100 / 30) ** 0.5), 5**0.5])
     assert np.count_nonzero(means) == 3
     assert figures.eigenvector_chart(embedding, labels) is not None
+
+
+# Of methods without a graph, and of trainings in phases
+
+
+class Fitted:
+    """What `describe` needs of an estimator, and no more."""
+
+    def __init__(self, n: int = 60, k: int = 3) -> None:
+        self.labels_, self.embedding_ = blobs(n, k)
+
+
+class Dual(Fitted):
+    """With what an autoencoder trained in phases keeps besides."""
+
+    row_shape_ = (4, 5)
+    phase_rows_ = np.arange(0, 60, 3)
+
+    def __init__(self) -> None:
+        super().__init__()
+        rows = np.linspace(0.0, 2.0, 5 * 20, dtype=np.float32).reshape(5, 20)
+        self.examples_ = {"rows": rows, "decoded": rows / 2, "decoded_noisy": rows + 9}
+        noise = np.random.default_rng(0).normal(size=(20, 3))
+        self.phases_ = {"pretraining": noise, "joint 1": self.embedding_[::3]}
+        self.rounds_ = [{"round": 1, "changed": 0.125, "kept": True}]
+
+
+def test_without_an_affinity_the_nearest_in_the_embedding_are_linked() -> None:
+    described = describe(Fitted())
+    assert described.affinity.shape == (60, 60)
+    assert "each row's 10 nearest rows in the embedding" in described.links
+    told = sections.affinity(described)
+    assert told is not None
+    assert told["text"].startswith(described.links)
+    # the cones of `blobs` are apart: hardly a link leaves its cluster
+    assert all(row["inside"] > 0.9 for row in told["rows"])
+    assert describe(Fitted(2, 2)).affinity is None
+
+
+def test_phases_and_reconstructions_are_shown(tmp_path: Path) -> None:
+    described = describe(Dual())
+    (gallery,) = described.galleries
+    assert gallery.group == 3
+    assert list(gallery.captions[:3]) == ["image 1", "decoded", "decoded from a noisy code"]
+    assert gallery.pictures[0].shape == (4, 5)
+    # all three on the scale of the images, what leaves it is cut
+    np.testing.assert_allclose(gallery.pictures[12].ravel(), Dual().examples_["rows"][4] / 2)
+    assert (np.asarray(gallery.pictures[14]) == 1.0).all()
+    first, last = phase_sections(described)
+    assert (first["title"], last["title"]) == ("pretraining", "joint 1")
+    assert last["share"] == 1.0 > first["share"]
+    page = markup_of(written(tmp_path, described))
+    assert "After joint 1: 100.0% of these rows have their nearest in their own cluster." in page
+    assert "<td>1</td><td>0.1250</td><td>True</td>" in page
+
+
+def test_vectors_have_no_reconstructions_to_look_at() -> None:
+    model = Dual()
+    model.row_shape_ = (20,)
+    assert describe(model).galleries == []
+
+
+def test_the_rate_is_told_but_not_drawn() -> None:
+    rows = [{"stage": "map", "step": i, "loss": 2.0 - i, "learning_rate": 1e-3} for i in range(2)]
+    (part,) = sections.history(data(history=rows))
+    drawn = [glyph.data_source.data["name"][0] for glyph in part["figure"].renderers]
+    assert set(drawn) == {"loss"}
+    assert "learning_rate from 0.001 to 0.001" in part["text"]

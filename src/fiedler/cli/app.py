@@ -54,4 +54,13 @@ def top(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Deep spectral clustering: images, texts or vectors in; clusters and a report out."""
+    """Deep spectral clustering: images, texts or vectors in; clusters and a report out.
+
+    For example:
+
+    - `fiedler demo --open` shows what comes out
+
+    - `fiedler cluster photos/ --size 64x64 --output run/` clusters a folder
+
+    - `fiedler predict run/ new_photos/` puts new files into the clusters
+    """

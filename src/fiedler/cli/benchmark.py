@@ -54,7 +54,8 @@ def benchmark(
         if opened.known is None:
             raise InputError(
                 f"the classes of {name} are not known, so nothing can be scored: pass "
-                "--labels-from folder where subfolders are classes, or an .npz with labels 'y'."
+                "--labels-from folder where subfolders are classes, --labels-from NAME for a "
+                "column or field, or an .npz with labels 'y'."
             )
         truth = opened.known.codes
         k = clusters or len(opened.known.names)

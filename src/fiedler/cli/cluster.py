@@ -175,6 +175,10 @@ class _Run:
             self.model = load(path)
         else:
             self.model = build(self.request.settings, self.method, self.progress, checkpoint)
+            self.terminal.note(
+                f"{self.method} ({self.reason}): about {human_seconds(self.cost.seconds)}, "
+                f"{human_bytes(self.cost.peak_bytes)} of memory."
+            )
             self.model.fit(self.opened.source.rows)
             # The callback belongs to this terminal, not to the model that is kept.
             self.model.set_params(progress=None)
@@ -242,12 +246,14 @@ def _tell(record: Mapping[str, Any], output: Path, terminal: Terminal) -> None:
     n = record["input"]["shape"][0]
     what = record["input"]["kind"]
     sizes = record["result"]["cluster_sizes"]
+    around = {name: record["timings"].get(name, 0.0) for name in ("reading", "writing")}
+    fitted = sum(record["timings"].values()) - sum(around.values())
     terminal.say(f"Method: {record['how']}")
     terminal.say(
         f"{n:,} {what} in {record['result']['n_clusters']} clusters of {min(sizes):,} to "
-        f"{max(sizes):,}, in {human_seconds(sum(record['timings'].values()))} "
-        f"(expected {human_seconds(record['estimate']['seconds'])}, "
-        f"{human_bytes(record['estimate']['peak_bytes'])})."
+        f"{max(sizes):,}, found in {human_seconds(fitted)} (expected "
+        f"{human_seconds(record['estimate']['seconds'])}); reading took "
+        f"{human_seconds(around['reading'])}, the report {human_seconds(around['writing'])}."
     )
     if record["metrics"]:
         from fiedler.report.describe import METRIC_NAMES

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiedler.cli.outcome import writing
-from fiedler.cli.run_folder import check_new_file, read_labels, to_json
+from fiedler.cli.run_folder import check_new_file, read_labels, read_record, to_json
 from fiedler.cli.terminal import Terminal
 from fiedler.exceptions import InputError
 
@@ -43,6 +43,7 @@ def compare(
     if output is not None:
         check_new_file(output, overwrite)
     ids, a, b, alone = _shared(first, second)
+    _warn_of_other_input(first, second, terminal)
     result = agreement(a, b)
     moved = [(ids[i], int(a[i]), int(b[i])) for i in np.flatnonzero(result["counterpart"][a] != b)]
     streams = _streams(moved)
@@ -108,6 +109,16 @@ def _shared(first: Path, second: Path) -> tuple[list[str], Ints, Ints, int]:
     return shared, a, b, len(tables[0]) + len(tables[1]) - 2 * len(shared)
 
 
+def _warn_of_other_input(first: Path, second: Path, terminal: Terminal) -> None:
+    """Warn where rows that only share a number might be taken for the same."""
+    inputs = [read_record(run).get("request", {}).get("input") for run in (first, second)]
+    if inputs[0] != inputs[1]:
+        terminal.warn(
+            f"{first} is a run on {inputs[0]} and {second} one on {inputs[1]}: rows of the same "
+            "name (or number) are taken for the same."
+        )
+
+
 def _streams(moved: list[tuple[str, int, int]]) -> list[dict[str, int]]:
     """The clusters between which rows moved, most rows first."""
     if not moved:
@@ -131,9 +142,11 @@ def _sentences(
     pairs = ", ".join(f"{i} = {j}" for i, j in enumerate(result["counterpart"]) if j >= 0)
     lines.append(f"Matched clusters, first = second: {pairs}.")
     if moved:
-        lines.append(f"{moved:,} rows moved:")
+        lines.append(f"{moved:,} rows moved (clusters by the numbers of the first run):")
+        first_of = {int(j): str(i) for i, j in enumerate(result["counterpart"]) if j >= 0}
         lines += [
-            f"  {stream['rows']:,} from {stream['from']} to {stream['to']}"
+            f"  {stream['rows']:,} from {stream['from']} to "
+            + first_of.get(stream["to"], f"{stream['to']} of the second, which matches none")
             for stream in streams[:_STREAMS]
         ]
         if len(streams) > _STREAMS:

@@ -17,10 +17,13 @@ from fiedler.cli.methods import (
 from fiedler.cli.outcome import reading
 from fiedler.cli.run_folder import read_record, to_json
 from fiedler.cli.terminal import Terminal
+from fiedler.exceptions import InputError
 
 
 def info(path: Path, terminal: Terminal) -> None:
     """Describe a run folder or a model file."""
+    if not path.exists():
+        raise InputError(f"there is no run folder or model file {path}.")
     with reading(str(path)):
         described = read_record(path) if path.is_dir() else _describe_model(path)
     if terminal.json:
@@ -89,9 +92,9 @@ def _lines(described: Mapping[str, Any], indent: str = "") -> list[str]:
 def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if value is None or value in ({}, "", []):
+        return "none"
     if isinstance(value, list):
         shown = " ".join(_value(item) for item in value[:12])
         return shown + (f" ... ({len(value)} in all)" if len(value) > 12 else "")
-    if value is None or value in ({}, ""):
-        return "none"
     return str(value)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fiedler.progress import ProgressCallback
 
 DATASET_PREFIX = "dataset:"
+FOLDER = "folder"
 _RECIPE_KIND = "SourceRecipe"
 
 
@@ -55,10 +56,13 @@ class Opening:
         Grey or colour.
     skip_unreadable : bool
         Leave unreadable images out.
-    labels_from : {"folder"}, optional
-        Where known classes come from: the subfolder of each file.
+    labels_from : str, optional
+        Where known classes come from: ``"folder"``, the subfolder of each file; or a column of a
+        table, or field of a ``.jsonl``.
     encoder : EncoderChoice, optional
         What makes rows of images or texts; their pixels or words if None.
+    standardize : bool
+        Give each numeric column mean 0 and standard deviation 1.
     """
 
     text_column: str | None = None
@@ -68,6 +72,7 @@ class Opening:
     skip_unreadable: bool = False
     labels_from: str | None = None
     encoder: EncoderChoice | None = None
+    standardize: bool = False
 
     def to_state(self) -> dict[str, Any]:
         """The options as plain JSON values."""
@@ -85,6 +90,7 @@ class Opening:
             skip_unreadable=bool(state["skip_unreadable"]),
             labels_from=state["labels_from"],
             encoder=None if encoder is None else EncoderChoice(**encoder),
+            standardize=bool(state.get("standardize", False)),
         )
 
 
@@ -159,6 +165,7 @@ def open_input(
     from fiedler.data import open_rows
 
     column: Any = opening.text_column or opening.number_columns
+    by_folder = opening.labels_from == FOLDER
     with reading(name):
         source = open_rows(
             name,
@@ -167,11 +174,13 @@ def open_input(
             image_mode=opening.mode,
             skip_unreadable=opening.skip_unreadable,
             encoder=_encoder(opening),
+            standardize=opening.standardize,
+            labels=None if by_folder else opening.labels_from,
             recipe=recipe,
             progress=progress,
         )
     labels = source.labels
-    if opening.labels_from == "folder":
+    if by_folder:
         labels = _folder_names(name, source.ids)
     known = None
     if labels is not None:

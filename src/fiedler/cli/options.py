@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fiedler.cli.inputs import EncoderChoice, Opening
+from fiedler.cli.inputs import FOLDER, EncoderChoice, Opening
 from fiedler.cli.methods import AUTO, METHODS, Settings, read_parameters
 from fiedler.exceptions import InputError
 
@@ -35,12 +35,6 @@ class ModeName(str, Enum):
 
     L = "L"
     RGB = "RGB"
-
-
-class LabelSource(str, Enum):
-    """Where known classes can come from."""
-
-    FOLDER = "folder"
 
 
 class NormalizeName(str, Enum):
@@ -75,7 +69,7 @@ def sides(size: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def one_of(names: Sequence[str], *flags: str, help: str) -> Any:
+def one_of(names: Sequence[str], *flags: str, help: str, panel: str | None = None) -> Any:
     """An option that takes one of some names, which the shell completes."""
 
     def check(text: str) -> str:
@@ -89,7 +83,12 @@ def one_of(names: Sequence[str], *flags: str, help: str) -> Any:
         callback=check,
         autocompletion=lambda: list(names),
         help=help,
+        rich_help_panel=panel,
     )
+
+
+# Under which headings the help lists the options.
+_INPUT, _METHOD = "How the input is read", "The method"
 
 
 def _methods_help() -> str:
@@ -117,45 +116,102 @@ Force = Annotated[
     bool, typer.Option("--force", help="Start even if the memory seems not to suffice.")
 ]
 Skip = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Leave unreadable images out, with a warning.")
+    bool,
+    typer.Option(
+        "--skip-unreadable",
+        help="Leave unreadable images out, with a warning.",
+        rich_help_panel=_INPUT,
+    ),
 ]
 Clusters = Annotated[
-    str, typer.Option("--clusters", "-k", callback=clusters_option, help="Number of clusters.")
+    str,
+    typer.Option(
+        "--clusters",
+        "-k",
+        callback=clusters_option,
+        help="Number of clusters.",
+        rich_help_panel=_METHOD,
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all that is random.")]
-MethodName = Annotated[str, one_of((AUTO, *METHODS), "--method", help=_methods_help())]
+Seed = Annotated[
+    int, typer.Option(min=0, help="Seed of all that is random.", rich_help_panel=_METHOD)
+]
+MethodName = Annotated[
+    str, one_of((AUTO, *METHODS), "--method", help=_methods_help(), panel=_METHOD)
+]
 SetParameters = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any other parameter of the method."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any other parameter of the method.",
+        rich_help_panel=_METHOD,
+    ),
 ]
 Affinity = Annotated[
-    AffinityName | None, typer.Option(help="How rows are linked.  [spectral: knn]")
+    AffinityName | None,
+    typer.Option(help="How rows are linked.  [spectral: knn]", rich_help_panel=_METHOD),
 ]
 Neighbors = Annotated[
-    int | None, typer.Option(min=1, help="Neighbours of each row (affinity knn).")
+    int | None,
+    typer.Option(min=1, help="Neighbours of each row (affinity knn).", rich_help_panel=_METHOD),
 ]
 Laplacian = Annotated[
-    LaplacianName | None, typer.Option(help="Laplacian of the graph.  [spectral: sym]")
+    LaplacianName | None,
+    typer.Option(help="Laplacian of the graph.  [spectral: sym]", rich_help_panel=_METHOD),
 ]
-Solver = Annotated[str | None, typer.Option(help="Eigensolver.  [spectral: auto]")]
+Solver = Annotated[
+    str | None, typer.Option(help="Eigensolver.  [spectral: auto]", rich_help_panel=_METHOD)
+]
 Components = Annotated[
-    int | None, typer.Option(min=1, help="Number of eigenvectors.  [default: by clusters]")
+    int | None,
+    typer.Option(
+        min=1, help="Number of eigenvectors.  [default: by clusters]", rich_help_panel=_METHOD
+    ),
 ]
 Assign = Annotated[
-    str | None, typer.Option(help="How eigenvectors become clusters.  [spectral: auto]")
+    str | None,
+    typer.Option(
+        help="How eigenvectors become clusters.  [spectral: auto]", rich_help_panel=_METHOD
+    ),
 ]
 Size = Annotated[
     str | None,
-    typer.Option(metavar="HxW", callback=size_option, help="Resize images to height x width."),
+    typer.Option(
+        metavar="HxW",
+        callback=size_option,
+        help="Resize images to height x width.",
+        rich_help_panel=_INPUT,
+    ),
 ]
-Mode = Annotated[ModeName | None, typer.Option(help="Images grey (L) or in colour.")]
-Column = Annotated[str | None, typer.Option(help="Column or field that holds texts.")]
+Mode = Annotated[
+    ModeName | None, typer.Option(help="Images grey (L) or in colour.", rich_help_panel=_INPUT)
+]
+Column = Annotated[
+    str | None, typer.Option(help="Column or field that holds texts.", rich_help_panel=_INPUT)
+]
 Columns = Annotated[
-    str | None, typer.Option(metavar="A,B,...", help="Numeric columns to use.  [default: all]")
+    str | None,
+    typer.Option(
+        metavar="A,B,...", help="Numeric columns to use.  [default: all]", rich_help_panel=_INPUT
+    ),
+]
+Standardize = Annotated[
+    bool,
+    typer.Option(
+        "--standardize",
+        help="Give every numeric column of a table the same weight.",
+        rich_help_panel=_INPUT,
+    ),
 ]
 LabelsFrom = Annotated[
-    LabelSource | None,
-    typer.Option(help="Known classes to compare with: the subfolder of each file."),
+    str | None,
+    typer.Option(
+        metavar="folder|NAME",
+        autocompletion=lambda: [FOLDER],
+        help="Known classes to compare with: the subfolder of each file, or a column or field.",
+        rich_help_panel=_INPUT,
+    ),
 ]
 EncoderName = Annotated[
     str,
@@ -163,15 +219,22 @@ EncoderName = Annotated[
         "--encoder",
         help="What makes rows of images: pixels, a timm model, a TorchScript (.pt) or .onnx file, "
         "or a Python function module:function (for texts too).",
+        rich_help_panel=_INPUT,
     ),
 ]
 EncoderWeights = Annotated[
     str | None,
-    typer.Option("--encoder-weights", help="Local file of a timm model's weights.  [its hub]"),
+    typer.Option(
+        "--encoder-weights",
+        help="Local file of a timm model's weights.  [its hub]",
+        rich_help_panel=_INPUT,
+    ),
 ]
 Normalize = Annotated[
     NormalizeName,
-    typer.Option("--encoder-scale", help="How pixels are scaled for the encoder."),
+    typer.Option(
+        "--encoder-scale", help="How pixels are scaled for the encoder.", rich_help_panel=_INPUT
+    ),
 ]
 
 
@@ -190,9 +253,10 @@ def opening(
     mode: ModeName | None = None,
     column: str | None = None,
     columns: str | None = None,
-    labels_from: LabelSource | None = None,
+    labels_from: str | None = None,
     skip_unreadable: bool = False,
     encoder: EncoderChoice | None = None,
+    standardize: bool = False,
 ) -> Opening:
     """How the user wants the input to be opened."""
     if column is not None and columns is not None:
@@ -203,8 +267,9 @@ def opening(
         size=None if size is None else sides(size),
         mode=None if mode is None else mode.value,
         skip_unreadable=skip_unreadable,
-        labels_from=None if labels_from is None else labels_from.value,
+        labels_from=labels_from,
         encoder=encoder,
+        standardize=standardize,
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fiedler.cli.inputs import Opening, load_recipe, open_input
 from fiedler.cli.outcome import reading, writing
-from fiedler.cli.run_folder import check_new_file, print_labels, to_json, write_labels
+from fiedler.cli.run_folder import MODEL, check_new_file, print_labels, to_json, write_labels
 from fiedler.cli.terminal import Terminal
 
 
@@ -27,7 +29,7 @@ def predict(
     Parameters
     ----------
     model_path : Path
-        ``model.fiedler`` of a run folder.
+        A run folder, or its ``model.fiedler``.
     name : str
         Path or ``dataset:NAME`` of the new rows.
     output : Path, optional
@@ -42,6 +44,8 @@ def predict(
 
     if output is not None:
         check_new_file(output, overwrite)
+    if model_path.is_dir():
+        model_path = model_path / MODEL
     with reading(str(model_path)):
         recipe = load_recipe(model_path)
         model = load(model_path)
@@ -54,23 +58,31 @@ def predict(
     if output is not None:
         with writing(output):
             write_labels(output, source.ids, labels, confidence)
+    _tell(list(source.ids), labels, confidence, int(model.n_clusters_), output, terminal)
+
+
+def _tell(
+    ids: list[Any],
+    labels: NDArray[np.integer[Any]],
+    confidence: NDArray[np.floating[Any]] | None,
+    n_clusters: int,
+    output: Path | None,
+    terminal: Terminal,
+) -> None:
+    """Say what came out: as one JSON object, as the table itself, or where the table lies."""
     if terminal.json:
-        sizes = np.bincount(labels, minlength=int(model.n_clusters_))
-        terminal.result(
-            to_json(
-                {
-                    "output": None if output is None else str(output),
-                    "ids": list(source.ids),
-                    "clusters": labels,
-                    "confidence": confidence,
-                    "cluster_sizes": sizes,
-                    "warnings": terminal.warnings,
-                }
-            )
-        )
+        told = {
+            "output": None if output is None else str(output),
+            "ids": ids,
+            "clusters": labels,
+            "confidence": confidence,
+            "cluster_sizes": np.bincount(labels, minlength=n_clusters),
+            "warnings": terminal.warnings,
+        }
+        terminal.result(to_json(told))
     elif output is None:
         table = io.StringIO()
-        print_labels(table, source.ids, labels, confidence)
+        print_labels(table, ids, labels, confidence)
         terminal.table(table.getvalue())
     else:
         terminal.say(

@@ -32,11 +32,21 @@ class Terminal:
         self.json = json
         self.warnings: list[str] = []
         self._held: list[str] | None = None
+        self._bars: Progress | None = None
 
     def say(self, text: str) -> None:
         """Print a sentence of the result, for people."""
         if not self.quiet and not self.json:
             _print(text, sys.stdout)
+
+    def note(self, text: str) -> None:
+        """Tell what is going on, while it goes on."""
+        if self.quiet:
+            return
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False)
+        else:
+            _print(text, sys.stderr)
 
     def result(self, text: str) -> None:
         """Print what was asked for, as JSON."""
@@ -86,12 +96,12 @@ class Terminal:
             if self.quiet:
                 yield silent
             elif sys.stderr.isatty():
-                with _bars() as bars:
-                    yield _BarReporter(bars)
+                with _bars() as self._bars:
+                    yield _BarReporter(self._bars)
             else:
                 yield _LineReporter()
         finally:
-            held, self._held = self._held, None
+            held, self._held, self._bars = self._held, None, None
             for message in held if not self.quiet else ():
                 _print(f"warning: {message}", sys.stderr)
 

@@ -7,6 +7,7 @@ import re
 # What the library's messages say to pass, and the option that does it.
 _OPTIONS = (
     (r"skip_unreadable=True", "--skip-unreadable"),
+    (r"standardize=True", "--standardize"),
     (r"overwrite=True", "--overwrite"),
     (r"(?:image_)?size=\(height, width\)", "--size HEIGHTxWIDTH"),
     (r"(solver|laplacian|affinity|assign)='([\w-]+)'", r"--\1 \2"),

@@ -22,7 +22,13 @@ from fiedler.data.folder import (
 )
 from fiedler.data.images import Mode
 from fiedler.data.recipe import Kind, Source, SourceRecipe
-from fiedler.data.tables import numeric_rows, text_column
+from fiedler.data.tables import (
+    column_scale,
+    numeric_rows,
+    scaled,
+    text_column,
+    warn_of_spread,
+)
 from fiedler.data.text import TextVectorizer
 from fiedler.exceptions import InputError, UnreadableImagesError
 from fiedler.progress import ProgressCallback
@@ -41,6 +47,8 @@ class Options:
     recipe: SourceRecipe | None
     progress: ProgressCallback
     encoder: EncoderSpec | None = None
+    standardize: bool | None = None
+    labels: str | None = None
 
 
 def encoder_of(options: Options) -> Encoder | None:
@@ -79,7 +87,7 @@ def encoder_of(options: Options) -> Encoder | None:
 
 def from_encoded_files(path: Path, encoder: Encoder, options: Options) -> Source:
     """Open the images of a folder (or one image) as rows of an encoder."""
-    refuse(options, "images have no columns", "column")
+    refuse(options, "images have no columns", "column", "standardize", "labels")
     files = find_images(path)
     encoded = encode_files(path, files, encoder, options.max_pixels, options.progress)
     rows, pictures = encoded.rows, encoded.pictures
@@ -105,7 +113,9 @@ def from_encoded_files(path: Path, encoder: Encoder, options: Options) -> Source
 
 def from_images(folder: ImageFolder, options: Options) -> Source:
     """Open a folder of images."""
-    refuse(options, "images have no columns and no words", "column", "text")
+    refuse(
+        options, "images have no columns and no words", "column", "text", "standardize", "labels"
+    )
     return Source(
         folder,
         folder.ids,
@@ -121,7 +131,15 @@ def from_array(
     source: Any, name: str, options: Options, labels: np.ndarray | None = None
 ) -> Source:
     """Open an array, tensor or sparse matrix; uint8 of an image's shape is images."""
-    refuse(options, "arrays have no columns, words or files", "column", "text", "image_mode")
+    refuse(
+        options,
+        "arrays have no columns, words or files",
+        "column",
+        "text",
+        "image_mode",
+        "standardize",
+        "labels",
+    )
     encoder = encoder_of(options)
     if encoder is None:
         refuse(options, "the rows of an array are used as they are", "image_size")
@@ -161,11 +179,15 @@ def from_array(
 def from_table(
     table: Any, name: str, options: Options, ids: Sequence[str | int] | None = None
 ) -> Source:
-    """Open a table: its numeric columns, or one column of texts."""
+    """Open a table: its numeric columns, or one column of texts; and the column of classes."""
     ids = range(table.num_rows) if ids is None else ids
-    column = text_column_name(options)
+    column, labels = text_column_name(options), options.labels
+    classes = None if labels is None else np.array(text_column(table, labels, name))
     if column is not None:
-        return from_texts(text_column(table, column, name), ids, name, options, column)
+        texts = text_column(table, column, name)
+        return replace(from_texts(texts, ids, name, options, column), labels=classes)
+    if labels is not None:
+        table = table.drop_columns([labels])
     refuse(
         options,
         "numeric columns have no words or files; name a text column with column=",
@@ -174,16 +196,25 @@ def from_table(
         "image_mode",
         "encoder",
     )
-    columns = options.column
-    if options.recipe is not None:
-        check_kind("vectors", name, options.recipe)
-        columns = options.recipe.columns
+    known = options.recipe
+    if known is not None:
+        check_kind("vectors", name, known)
+    columns = options.column if known is None else known.columns
     rows = numeric_rows(table, columns, name)
     names = tuple(table.column_names) if columns is None else tuple(columns)
-    recipe = SourceRecipe("vectors", rows.shape[1:], columns=names)
-    return Source(
-        rows, ids, "vectors", recipe, description=f"{_times(rows.shape)} numbers of {name}"
-    )
+    if known is not None:
+        scale = known.scale
+    elif options.standardize:
+        scale = column_scale(rows)
+    else:
+        scale = None
+        warn_of_spread(rows, names, name)
+    if scale is not None:
+        rows = scaled(rows, scale)
+    recipe = SourceRecipe("vectors", rows.shape[1:], columns=names, scale=scale)
+    what = "standardized numbers" if scale is not None else "numbers"
+    description = f"{_times(rows.shape)} {what} of {name}"
+    return Source(rows, ids, "vectors", recipe, labels=classes, description=description)
 
 
 def from_texts(
@@ -194,9 +225,11 @@ def from_texts(
     column: str | None = None,
 ) -> Source:
     """Open texts as tf-idf rows, by the recipe's vectoriser or a new one, or as encoded rows."""
-    refuse(options, "texts are not images", "image_size", "image_mode")
+    refuse(options, "these are texts", "image_size", "image_mode", "standardize")
     if column is None and options.column is not None:
         refuse(options, "plain texts have no columns", "column")
+    if column is None:
+        refuse(options, "plain texts have no fields", "labels")
     if options.recipe is not None:
         check_kind("text", name, options.recipe)
     encoder = encoder_of(options)

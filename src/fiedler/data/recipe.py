@@ -37,6 +37,8 @@ class SourceRecipe:
         The fitted vectoriser of texts.
     encoder : EncoderSpec, optional
         The encoder of images or texts.
+    scale : ndarray of float64, shape (2, d), optional
+        Mean and standard deviation of each numeric column, where they were standardized.
     """
 
     kind: Kind
@@ -45,6 +47,7 @@ class SourceRecipe:
     column: str | None = None
     vectorizer: TextVectorizer | None = field(default=None, compare=False)
     encoder: EncoderSpec | None = None
+    scale: np.ndarray | None = field(default=None, compare=False)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what :meth:`from_state` needs: a JSON-able dict and a dict of arrays."""
@@ -58,6 +61,8 @@ class SourceRecipe:
             settings["vectorizer"], arrays = self.vectorizer.to_state()
         if self.encoder is not None:
             settings["encoder"] = self.encoder.to_state()
+        if self.scale is not None:
+            arrays["scale"] = self.scale
         return settings, arrays
 
     @classmethod
@@ -81,6 +86,7 @@ class SourceRecipe:
             column=settings.get("column"),
             vectorizer=None if state is None else TextVectorizer.from_state(state, arrays),
             encoder=spec,
+            scale=arrays.get("scale"),
         )
 
 
@@ -100,7 +106,7 @@ class Source:
     recipe : SourceRecipe
         How to open new data in the same way.
     labels : ndarray of shape (n,), optional
-        True classes, where an ``.npz`` file holds them. No estimator reads them.
+        True classes, where an ``.npz`` file or a named column holds them. No estimator reads them.
     texts : sequence of str, optional
         The texts of rows of kind ``"text"``.
     description : str

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fiedler.data.arrays import read_npy, read_npz
 from fiedler.data.encoders import EncoderSpec
@@ -47,6 +50,8 @@ def open_rows(
     max_pixels: int = MAX_PIXELS,
     text: TextVectorizer | None = None,
     encoder: str | EncoderSpec | None = None,
+    standardize: bool = False,
+    labels: str | None = None,
     recipe: SourceRecipe | None = None,
     progress: ProgressCallback = silent,
 ) -> Source:
@@ -79,10 +84,15 @@ def open_rows(
         The images are resized to what it takes, or to ``image_size``. Its rows are kept in the
         cache folder, so that the same input is encoded once; an interrupted encoding goes on
         where it stopped.
+    standardize : bool
+        Give each numeric column of a table mean 0 and standard deviation 1.
+    labels : str, optional
+        Column of a table, or field of a ``.jsonl``, that names the known class of each row. It
+        becomes ``Source.labels``, and is not among the features.
     recipe : SourceRecipe, optional
         Open the source as an earlier one was opened (``Source.recipe``), to predict on it.
-        Excludes ``image_size``, ``image_mode``, ``text``, and ``column`` but for texts. An
-        encoder that is code (a function, TorchScript) must be named again.
+        Excludes ``image_size``, ``image_mode``, ``text``, ``standardize``, and ``column`` but for
+        texts. An encoder that is code (a function, TorchScript) must be named again.
     progress : callable
         Called as ``progress(stage, done, total)`` while images are read.
 
@@ -101,10 +111,13 @@ def open_rows(
     if isinstance(encoder, str):
         encoder = EncoderSpec(encoder)
     options = Options(
-        column, image_size, image_mode, skip_unreadable, max_pixels, text, recipe, progress, encoder
-    )
+        column, image_size, image_mode, skip_unreadable, max_pixels, text, recipe, progress,
+        encoder, standardize or None, labels,
+    )  # fmt: skip
     if recipe is not None:
-        refuse(options, "the recipe decides this", "image_size", "image_mode", "text")
+        refuse(
+            options, "the recipe decides this", "image_size", "image_mode", "text", "standardize"
+        )
         if recipe.kind != "text":
             refuse(options, "the recipe decides this", "column")
     if isinstance(source, (str, Path)):
@@ -135,7 +148,11 @@ def _open_path(path: Path, options: Options) -> Source:
     if name.endswith((".jsonl", ".jsonl.gz")):
         column = text_column_name(options) or "text"
         texts, lines = read_jsonl(path, column)
-        return from_texts(texts, lines, str(path), options, column)
+        source = from_texts(texts, lines, str(path), options, column)
+        if options.labels is None:
+            return source
+        classes, _ = read_jsonl(path, options.labels, classes=True)
+        return replace(source, labels=np.array(classes))
     if name.endswith(".txt"):
         texts, lines = read_lines(path)
         return from_texts(texts, lines, str(path), options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 from fiedler.exceptions import InputError
 
 _SHOWN = 5
+# Distances between rows are those of the widest columns alone where others vary so much less.
+_WIDE = 30.0
 
 
 def read_table(path: Path, text: str | None = None) -> Any:
@@ -112,6 +115,35 @@ def numeric_rows(table: Any, columns: Sequence[str] | None, name: str) -> np.nda
     return rows
 
 
+def column_scale(rows: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each column (1 where it is constant), float64, (2, d)."""
+    deviations = rows.std(axis=0, dtype=np.float64)
+    return np.stack([rows.mean(axis=0, dtype=np.float64), np.where(deviations > 0, deviations, 1)])
+
+
+def scaled(rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Rows by such a scale: each column less its mean, divided by its deviation; float32."""
+    return np.asarray((rows - scale[0]) / scale[1], dtype=np.float32)
+
+
+def warn_of_spread(rows: np.ndarray, names: Sequence[str], name: str) -> None:
+    """Warn where some columns vary so much more than others that these hardly count."""
+    spread = rows.std(axis=0, dtype=np.float64)
+    filled = np.flatnonzero(spread > 0)
+    if len(filled) < 2:
+        return
+    widest, narrowest = filled[spread[filled].argmax()], filled[spread[filled].argmin()]
+    if spread[widest] < _WIDE * spread[narrowest]:
+        return
+    warnings.warn(
+        f"{name}: column {names[widest]!r} varies {spread[widest] / spread[narrowest]:,.0f} times "
+        f"as much as {names[narrowest]!r}, so that distances between rows are mostly its own. Pass "
+        "standardize=True to give all columns the same weight.",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
 def text_column(table: Any, column: str, name: str) -> list[str]:
     """Take one column of a table as texts."""
     _check_names(table, [column], name)
@@ -177,7 +209,12 @@ def _refuse_text(table: Any, chosen: list[str], name: str) -> None:
     raise InputError(
         f"{name}: {len(bad)} of {len(chosen)} columns are not numeric: {examples}"
         f"{', ...' if len(bad) > _SHOWN else ''}. Name a text column to cluster by its words "
-        f"(column={bad[0]!r}), or list the numeric columns to use (column={others[:_SHOWN]!r})."
+        f"(column={bad[0]!r}), or "
+        + (
+            f"list the numeric columns to use (column={others!r})."
+            if others
+            else "make the columns numbers."
+        )
     )
 
 

@@ -142,8 +142,17 @@ class TextVectorizer:
         return self._fitted
 
 
-def read_jsonl(path: Path, field: str = "text") -> tuple[list[str], list[int]]:
+def read_jsonl(
+    path: Path, field: str = "text", *, classes: bool = False
+) -> tuple[list[str], list[int]]:
     """Read one field of each JSON object of a ``.jsonl`` or ``.jsonl.gz`` file.
+
+    Parameters
+    ----------
+    path : Path
+    field : str
+    classes : bool
+        The field names the class of each row, as a string, a number or a truth value.
 
     Returns
     -------
@@ -164,7 +173,8 @@ def read_jsonl(path: Path, field: str = "text") -> tuple[list[str], list[int]]:
         with opener(path, "rt", encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    texts.append(_field(json.loads(line), field, f"{path}, line {number}"))
+                    where = f"{path}, line {number}"
+                    texts.append(_field(json.loads(line), field, where, classes))
                     lines.append(number)
     except InputError:
         raise
@@ -199,15 +209,18 @@ def read_text(path: Path) -> str:
         return data.decode("latin-1")
 
 
-def _field(record: Any, field: str, where: str) -> str:
+def _field(record: Any, field: str, where: str, classes: bool) -> str:
     if not isinstance(record, dict):
         raise InputError(f"{where}: a JSON object is needed, got {type(record).__name__}.")
     if field not in record:
+        advice = "" if classes else " Name the field that holds the text with column=."
         raise InputError(
-            f"{where}: no field {field!r}; there are {', '.join(map(repr, record)) or 'none'}. "
-            "Name the field that holds the text with column=."
+            f"{where}: no field {field!r}; there are {', '.join(map(repr, record)) or 'none'}."
+            + advice
         )
     value = record[field]
+    if classes and isinstance(value, (int, float)):
+        return str(value)
     if not isinstance(value, str):
         raise InputError(f"{where}: field {field!r} is {type(value).__name__}, not text.")
     return value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fiedler.report.data import Gallery, ReportData
+from fiedler.report.data import Gallery, Phases, ReportData
 from fiedler.report.describe import describe
 from fiedler.report.page import write_report
 
-__all__ = ["Gallery", "ReportData", "describe", "write_report"]
+__all__ = ["Gallery", "Phases", "ReportData", "describe", "write_report"]

@@ -25,12 +25,15 @@ class Gallery:
         uint8, or any numbers, stretched from the smallest to the largest of each picture.
     captions : sequence of str
         One for each picture.
+    group : int
+        So many pictures that follow each other belong together, and stay on one line.
     """
 
     title: str
     text: str
     pictures: Sequence[Any]
     captions: Sequence[str]
+    group: int = 1
 
     def __post_init__(self) -> None:
         """Check that every picture has its caption."""
@@ -39,6 +42,25 @@ class Gallery:
                 f"the gallery {self.title!r} has {len(self.pictures)} pictures and "
                 f"{len(self.captions)} captions; one for each is needed."
             )
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Some rows as a training in phases has moved them.
+
+    Parameters
+    ----------
+    rows : ndarray of int, shape (m,)
+        Which of the rows.
+    embeddings : mapping of str to ndarray of shape (m, d)
+        Where they lie after each phase, by its name.
+    rounds : sequence of mapping
+        Figures of each round, by name.
+    """
+
+    rows: NDArray[np.integer[Any]]
+    embeddings: Mapping[str, NDArray[np.floating[Any]]]
+    rounds: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -87,10 +109,14 @@ class ReportData:
         The words that tell each cluster from the others, by its number.
     affinity : csr matrix, shape (n, n), optional
         Weights of the links between rows.
+    links : str
+        What these links are.
     history : sequence of mapping
         Rows of a training: a ``stage``, a ``step``, and any figures (``loss``, ...) by name.
     galleries : sequence of Gallery
         Further pictures.
+    phases : Phases, optional
+        The same rows after each phase of a training.
     agreement : sequence of (str, float)
         Parts of the method by name, and how well the clusters of each alone agree with the result
         (NMI).
@@ -116,9 +142,11 @@ class ReportData:
     confidence: NDArray[np.floating[Any]] | None = None
     words: Sequence[Sequence[str]] = ()
     affinity: Any | None = None
+    links: str = "The affinity matrix"
     history: Sequence[Mapping[str, Any]] = ()
     galleries: Sequence[Gallery] = ()
     agreement: Sequence[tuple[str, float]] = ()
+    phases: Phases | None = None
 
     def __post_init__(self) -> None:
         """Check that everything speaks of the same rows.

@@ -9,7 +9,11 @@ import numpy as np
 
 from fiedler.exceptions import InputError
 from fiedler.report.data import Gallery, ReportData
+from fiedler.report.phases import fitted_phases, reconstruction_gallery
 from fiedler.report.words import top_words
+
+# Of methods that form no affinity matrix, this many nearest rows in the embedding are shown.
+_LINKED = 10
 
 METRIC_NAMES = {
     "acc": "accuracy",
@@ -42,9 +46,10 @@ def describe(
     ----------
     model : estimator
         With ``labels_`` and ``embedding_``. Shown too, where it has them: ``eigenvalues_``,
-        ``confidence_``, ``affinity_matrix_``, ``history_`` (rows with ``stage``, ``step`` and
-        figures), and ``galleries()``, which gives mappings with ``title``, ``text``, ``pictures``
-        and ``captions``.
+        ``confidence_``, ``affinity_matrix_`` (else the nearest rows in the embedding),
+        ``history_`` (rows with ``stage``, ``step`` and figures), ``phases_`` and ``examples_`` (as
+        :class:`fiedler.DSCDAN` has them), and ``galleries()``, which gives mappings with
+        ``title``, ``text``, ``pictures`` and ``captions``.
     title : str
         Heading of the page.
     ids : sequence, length n, optional
@@ -97,8 +102,13 @@ def describe(
         notes=notes,
         how=how or f"{type(model).__name__}.",
         words=_words(labels, texts, terms),
-        galleries=[Gallery(**gallery) for gallery in _galleries(model)] + galleries,
+        galleries=[
+            *(Gallery(**gallery) for gallery in _galleries(model)),
+            *reconstruction_gallery(model),
+            *galleries,
+        ],
         agreement=agreement,
+        phases=fitted_phases(model),
         **_against(known, labels),
     )
 
@@ -122,15 +132,34 @@ def fitted_parts(model: Any, ids: Sequence[Any] | None = None) -> dict[str, Any]
         raise InputError(
             f"{type(model).__name__} has no labels_ and embedding_: fit a clustering first."
         )
-    labels = np.asarray(model.labels_)
+    labels, embedding = np.asarray(model.labels_), np.asarray(model.embedding_)
     return {
         "ids": [str(row) for row in (range(len(labels)) if ids is None else ids)],
         "labels": labels,
-        "embedding": np.asarray(model.embedding_),
+        "embedding": embedding,
         "eigenvalues": _optional_array(model, "eigenvalues_"),
         "confidence": _optional_array(model, "confidence_"),
-        "affinity": getattr(model, "affinity_matrix_", None),
         "history": list(getattr(model, "history_", ())),
+        **_links(model, embedding),
+    }
+
+
+def _links(model: Any, embedding: np.ndarray) -> dict[str, Any]:
+    """The estimator's affinity matrix, or else the nearest rows in its embedding."""
+    affinity = getattr(model, "affinity_matrix_", None)
+    if affinity is not None:
+        return {"affinity": affinity}
+    if len(embedding) < 3:
+        return {}
+    from fiedler.graph import KNN, SearchOptions
+    from fiedler.report.layout import unit_rows
+
+    n_neighbors = min(_LINKED, len(embedding) - 1)
+    rows = unit_rows(embedding).astype(np.float32)
+    affinity = KNN(n_neighbors).fit(rows, SearchOptions(recall=0.9)).matrix
+    return {
+        "affinity": affinity,
+        "links": f"The graph of each row's {n_neighbors} nearest rows in the embedding",
     }
 
 

@@ -42,12 +42,12 @@ def new_figure(x_label: str, y_label: str, *, tools: str = "save") -> Any:
     return plot
 
 
-def add_hover(plot: Any, marks: Any, content: str) -> None:
-    """Show `content` for the mark under the pointer."""
+def add_hover(plot: Any, marks: Any, content: str, most: int | None = None) -> None:
+    """Show `content` for each mark under the pointer, of `most` of them at most."""
     from bokeh.models import HoverTool
 
     box = f'<div style="max-width:18rem;overflow-wrap:anywhere">{content}</div>'
-    plot.add_tools(HoverTool(renderers=[marks], tooltips=box, visible=False))
+    plot.add_tools(HoverTool(renderers=[marks], tooltips=box, visible=False, limit=most))
 
 
 def hover_line(column: str, label: str = "", form: str = "") -> str:

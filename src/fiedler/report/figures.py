@@ -22,7 +22,7 @@ from fiedler.report.drawing import (
     number_ticks,
     thousands,
 )
-from fiedler.report.palette import COLOURS, colour_of
+from fiedler.report.palette import COLOURS, colour_of, mark_of
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure as Figure
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MATRIX_CELLS = 160
 # More columns than this are a blur.
 EIGENVECTORS = 40
+_STRONG, _DARK_INK = 0.15, "#1c2024"
 DASHES = ("solid", "dashed", "dotted", "dotdash")
 
 
@@ -160,8 +161,9 @@ def confusion_chart(
         filled = np.flatnonzero(counts.ravel())
         plot.text(
             column[filled], row[filled], [str(c) for c in counts.ravel()[filled]],
-            text_align="center", text_baseline="middle", text_font_size="11px",
-            text_color=INK, name="ink",
+            text_align="center", text_baseline="middle", text_font_size="11px", name="ink",
+            # The page sets its own ink; elsewhere grey cannot be read on strong cells.
+            text_color=np.where(share[filled] > _STRONG, _DARK_INK, INK).tolist(),
         )  # fmt: skip
     name_ticks(plot.xaxis, cluster_names)
     name_ticks(plot.yaxis, class_names)
@@ -204,10 +206,54 @@ def loss_chart(steps: Sequence[float], curves: Mapping[str, Sequence[float]]) ->
         dots = plot.scatter("step", "value", source=source, size=5, color=colour_of(i))
         content = hover_line("name", "figure") + hover_line("step") + hover_line("value")
         add_hover(plot, dots, content)
+    if len(curves) == 1:
+        plot.yaxis.axis_label = next(iter(curves))
+        plot.legend.visible = False
+    else:
+        # Above the curves, so that it hides none of them.
+        plot.add_layout(plot.legend[0], "above")
+        plot.legend.orientation = "horizontal"
     plot.legend.background_fill_alpha = 0.0
     plot.legend.border_line_color = None
     plot.legend.label_text_color = INK
     plot.legend.click_policy = "hide"
+    return cast("Figure", plot)
+
+
+def phase_chart(
+    places: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], names: Sequence[str]
+) -> Figure:
+    """Draw a small map of some rows, each in the colour and with the mark of its cluster.
+
+    Parameters
+    ----------
+    places : ndarray of float, shape (m, 2)
+    labels : ndarray of int, shape (m,)
+    names : sequence of str, length m
+
+    Returns
+    -------
+    bokeh.plotting.figure
+    """
+    from bokeh.models import ColumnDataSource
+
+    source = ColumnDataSource(
+        {
+            "x": places[:, 0].astype(np.float32),
+            "y": places[:, 1].astype(np.float32),
+            "cluster": labels.astype(np.int32),
+            "row": list(names),
+            "colour": [colour_of(int(label)) for label in labels],
+            "mark": [mark_of(int(label)) for label in labels],
+        }
+    )
+    plot = new_figure("", "")
+    marks = plot.scatter(
+        "x", "y", source=source, size=5, color="colour", marker="mark", fill_alpha=0.75,
+        line_alpha=0.0,
+    )  # fmt: skip
+    add_hover(plot, marks, hover_line("cluster") + hover_line("row"))
+    plot.axis.visible = plot.grid.visible = False
     return cast("Figure", plot)
 
 

@@ -14,7 +14,7 @@ from fiedler.report.palette import COLOURS, colour_of, mark_of
 if TYPE_CHECKING:
     from bokeh.plotting import figure as Figure
 
-# While the map is dragged or zoomed, only a tenth of more marks than this is drawn.
+# While the map is dragged or zoomed, only about so many marks are drawn, so that it keeps up.
 STILL_MARKS = 4000
 
 
@@ -57,13 +57,14 @@ def cluster_map(
     tooltip += "".join(hover_line(key, name) for key, name in shown.items())
     if thumbnails is not None:
         values |= dict(zip(("sheet", "left", "top"), thumbnails, strict=True))
-        tooltip = _thumbnail_html(side) + tooltip
+        look = "display:flex;gap:8px;padding:3px 0"
+        tooltip = f'<div style="{look}">{_thumbnail_html(side)}<div>{tooltip}</div></div>'
     if int(labels.max()) >= len(COLOURS):
         values["mark"] = [mark_of(int(label)) for label in labels]
     plot = new_figure("", "", tools="pan,box_zoom,tap,reset,save")
-    plot.lod_threshold = STILL_MARKS
+    plot.lod_threshold, plot.lod_factor = STILL_MARKS, -(-len(labels) // STILL_MARKS)
     marks = _draw_marks(plot, ColumnDataSource(values, name="rows"), labels)
-    add_hover(plot, marks, tooltip)
+    add_hover(plot, marks, tooltip, most=2)
     _name_clusters(plot, places, labels)
     plot.axis.visible = False
     plot.grid.visible = False
@@ -108,9 +109,10 @@ def _draw_marks(plot: Any, source: Any, labels: NDArray[np.integer[Any]]) -> Any
 
 
 def _thumbnail_html(side: int) -> str:
-    shown = max(side, 32)
+    # Small pictures are enlarged, pixel by pixel.
     return (
-        f'<div style="width:{side}px;height:{side}px;zoom:{max(1.0, 64 / shown):.2f};'
+        f'<div style="width:{side}px;height:{side}px;flex:none;zoom:{max(1.0, 64 / side):.2f};'
+        f"image-rendering:{'pixelated' if side < 32 else 'auto'};"
         "background-image:var(--sheet-@{sheet});"
         'background-position:-@{left}px -@{top}px"></div>'
     )

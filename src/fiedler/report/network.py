@@ -56,7 +56,7 @@ def network_galleries(model: SANet, rows: Any, ids: Sequence[str]) -> list[Galle
             "white."
         )
         title = f"Layer {number}: {type(step.layer).__name__}"
-        found.append(Gallery(title, text, pictures, captions))
+        found.append(Gallery(title, text, pictures, captions, group=len(pictures) // len(chosen)))
     return found
 
 

@@ -18,6 +18,7 @@ from fiedler.exceptions import OutputError
 from fiedler.report import sections
 from fiedler.report.cards import SHOWN_CLUSTERS, describe_clusters, make_cards
 from fiedler.report.map_section import draw_map
+from fiedler.report.phases import phase_sections
 from fiedler.report.pictures import SpriteSheets
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _content(data: ReportData) -> tuple[dict[str, Any], dict[str, Any], SpriteSh
         "affinity": sections.affinity(data),
         "confusion": sections.confusion(data),
         **{f"history{i}": part for i, part in enumerate(sections.history(data))},
+        **{f"phase{i}": part for i, part in enumerate(phase_sections(data))},
     }
     parts = {name: part for name, part in parts.items() if part is not None}
     plots = {"map": drawn.figure, **{name: part["figure"] for name, part in parts.items()}}
@@ -126,6 +128,7 @@ def _content(data: ReportData) -> tuple[dict[str, Any], dict[str, Any], SpriteSh
         "parts": parts,
         "galleries": [sections.gallery(found) for found in data.galleries],
         "agreement": data.agreement,
+        "rounds": data.phases.rounds if data.phases else (),
         "metrics": data.metrics,
         "timings": data.timings,
         "total_time": sum(data.timings.values()),

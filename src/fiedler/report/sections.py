@@ -20,8 +20,10 @@ Section = dict[str, Any]
 
 # A larger confusion table is a figure only: nobody reads ten thousand numbers.
 TABLE_CELLS = 2_500
-# What a row of a history may hold besides figures to be drawn.
-_NO_CURVES = ("stage", "step", "epoch", "seconds", "time", "batch")
+# What a row of a history may hold besides figures, and figures of another order of magnitude, which
+# would be a line at the foot of the chart: these are told only.
+_NO_FIGURES = ("stage", "step", "epoch", "seconds", "time", "batch")
+_TOLD_ONLY = ("learning_rate",)
 
 
 def summary(data: ReportData, counts: Ints) -> str:
@@ -127,8 +129,8 @@ def affinity(data: ReportData) -> Section | None:
     loosest = int(inside.argmin())
     share = np.trace(weights) / weights.sum()
     text = (
-        f"The affinity matrix with its rows sorted by cluster. {share:.1%} of the weight of all "
-        f"links stays within clusters; least in cluster {loosest}, {inside[loosest]:.1%}."
+        f"{data.links}, its rows sorted by cluster. {share:.1%} of the weight of all links "
+        f"stays within clusters; least in cluster {loosest}, {inside[loosest]:.1%}."
     )
     return {
         "figure": figures.affinity_chart(data.affinity, data.labels),
@@ -150,7 +152,8 @@ def history(data: ReportData) -> list[Section]:
             continue
         table = [_extremes(name, values) for name, values in curves.items()]
         said = "; ".join(f"{row['name']} from {row['first']} to {row['last']}" for row in table)
-        plot = figures.loss_chart(steps, curves)
+        drawn = {name: values for name, values in curves.items() if name not in _TOLD_ONLY}
+        plot = figures.loss_chart(steps, drawn or curves)
         text = f"{stage}, {len(rows)} points: {said}."
         described.append({"figure": plot, "title": stage, "text": text, "rows": table})
     return described
@@ -162,7 +165,7 @@ def _curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
         name
         for row in rows
         for name, value in row.items()
-        if name not in _NO_CURVES
+        if name not in _NO_FIGURES
         and isinstance(value, (int, float, np.number))
         and not isinstance(value, bool)
     )
@@ -177,14 +180,11 @@ def _extremes(name: str, values: list[float]) -> dict[str, str]:
 
 
 def gallery(found: Gallery) -> Section:
-    """Pictures with captions."""
+    """Pictures with captions; several that belong together share a place."""
     side = min(LARGEST_EXAMPLE, example_side(len(found.pictures)))
-    shown = zip(found.pictures, found.captions, strict=True)
-    return {
-        "title": found.title,
-        "text": found.text,
-        "pictures": [
-            {"uri": png_uri(thumbnail(picture, side)), "caption": str(caption)}
-            for picture, caption in shown
-        ],
-    }
+    shown = [
+        {"uri": png_uri(thumbnail(picture, side)), "caption": str(caption)}
+        for picture, caption in zip(found.pictures, found.captions, strict=True)
+    ]
+    groups = [shown[i : i + found.group] for i in range(0, len(shown), found.group)]
+    return {"title": found.title, "text": found.text, "groups": groups}

@@ -25,6 +25,7 @@ def cluster(
     mode: o.Mode = None,
     column: o.Column = None,
     columns: o.Columns = None,
+    standardize: o.Standardize = False,
     labels_from: o.LabelsFrom = None,
     affinity: o.Affinity = None,
     neighbors: o.Neighbors = None,
@@ -62,7 +63,7 @@ def cluster(
     )  # fmt: skip
     opening = o.opening(
         size=size, mode=mode, column=column, columns=columns, labels_from=labels_from,
-        skip_unreadable=skip_unreadable,
+        skip_unreadable=skip_unreadable, standardize=standardize,
         encoder=o.encoder_choice(encoder, encoder_weights, encoder_scale),
     )  # fmt: skip
     terminal = Terminal(quiet=quiet, json=json)
@@ -85,7 +86,7 @@ def _kept(resume: bool) -> str:
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="model.fiedler of a run folder.")],
+    model: Annotated[Path, typer.Argument(help="Run folder, or its model.fiedler.")],
     source: Annotated[
         str, typer.Argument(metavar="NEW", help="New rows, of the same sort as the run's input.")
     ],
@@ -104,7 +105,7 @@ def predict(
 ) -> None:
     """Assign NEW rows to the clusters of an earlier run; nothing is fitted again.
 
-    For example: `fiedler predict run/model.fiedler new_photos/ --output new.csv`
+    For example: `fiedler predict run/ new_photos/ --output new.csv`
     """
     chosen = o.encoder_choice(encoder or "pixels", encoder_weights, o.NormalizeName.AUTO)
     opening = o.opening(skip_unreadable=skip_unreadable, encoder=chosen)
@@ -184,6 +185,7 @@ def benchmark(
     mode: o.Mode = None,
     column: o.Column = None,
     columns: o.Columns = None,
+    standardize: o.Standardize = False,
     labels_from: o.LabelsFrom = None,
     skip_unreadable: o.Skip = False,
     quiet: o.Quiet = False,
@@ -191,11 +193,15 @@ def benchmark(
 ) -> None:
     """Compare methods on INPUT with known classes: accuracy, NMI, ARI, F and time.
 
-    For example: `fiedler benchmark dataset:usps --methods spectral,kmeans`
+    For example:
+
+    - `fiedler benchmark dataset:usps --methods spectral,kmeans`
+
+    - `fiedler benchmark table.csv --labels-from species`
     """
     opening = o.opening(
         size=size, mode=mode, column=column, columns=columns, labels_from=labels_from,
-        skip_unreadable=skip_unreadable,
+        skip_unreadable=skip_unreadable, standardize=standardize,
         encoder=o.encoder_choice(encoder, encoder_weights, encoder_scale),
     )  # fmt: skip
     allowed = (*METHODS, "kmeans")
