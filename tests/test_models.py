@@ -392,3 +392,15 @@ def test_rows_without_a_direction_stay_out_of_the_way(tmp_path: Path) -> None:
     labels, confidence = without.predict_with_confidence(np.zeros((2, 40)))
     assert labels[0] == labels[1]
     assert confidence.max() < confidence.mean() + 1e-12 < 0.5
+
+
+@pytest.mark.parametrize("n", [1000, 2500])
+def test_long_curves_in_the_plane_hold_together(n: int) -> None:
+    """A small C inside a large one, thinly set: with few neighbours each would fall into pieces."""
+    rng = np.random.default_rng(0)
+    inside = np.arange(n) % 3 == 0
+    angle = rng.uniform(0.2 * np.pi, 1.8 * np.pi, n)
+    radius = np.where(inside, 0.5, 1.0) + rng.normal(0, 0.04, n)
+    X = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    model = SpectralClustering(2, random_state=0).fit(X)
+    assert accuracy(inside, model.labels_) == 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from fiedler.graph.neighbors import NeighborGraph
 
 Weights = Literal["binary", "gaussian", "self-tuning"]
 _FEW_ROWS, _MANY_ROWS = 1000, 3000
+_FEW_FEATURES = 10
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class KNN:
     Parameters
     ----------
     n_neighbors : int or None
-        Neighbours of each row, itself not counted. None takes 10 below 1,000 rows, so that small
-        graphs hold together; 5 below 3,000, where clusters are small and edges leave them soon;
-        7 from there (``benchmarks/EXPERIMENTS.md``). Raise it where the graph falls into pieces.
+        Neighbours of each row, itself not counted. None takes 10 below 1,000 rows and below 10
+        features, so that small graphs and those along curves hold together; else 5 below 3,000
+        rows, where clusters are small and edges leave them soon; 7 from there
+        (``benchmarks/EXPERIMENTS.md``). Raise it where the graph falls into pieces.
     weights : {"binary", "gaussian", "self-tuning"}
         ``A_ij`` of a neighbour: 1; ``exp(-d^2 / (2 sigma^2))`` with ``sigma`` the median distance
         to the ``scale_neighbor``-th neighbour; or ``exp(-d^2 / (s_i s_j))`` with each row's own
@@ -56,7 +59,7 @@ class KNN:
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Search the neighbours and weigh them."""
         check_choice("weights", self.weights, ("binary", "gaussian", "self-tuning"))
-        k = self.reach(int(rows.shape[0]))
+        k = self.reach(int(rows.shape[0]), math.prod(rows.shape[1:]))
         index = directed_index(rows, k, self.metric, options)
         graph = index.graph(options.progress)
         k = graph.n_neighbors
@@ -74,12 +77,13 @@ class KNN:
         index = directed_index(rows, int(state["k"][0]), self.metric, options)
         return self._fitted(sp.csr_matrix((0, 0)), index, state, None)
 
-    def reach(self, n: int) -> int:
+    def reach(self, n: int, n_features: int = _FEW_FEATURES) -> int:
         """Return the neighbours that a fit to n rows searches, and each row gets."""
-        if self.n_neighbors is None:
-            wanted = 10 if n < _FEW_ROWS else 5 if n < _MANY_ROWS else 7
-            return min(wanted, n - 1)
-        return self.n_neighbors
+        if self.n_neighbors is not None:
+            return self.n_neighbors
+        if n < _FEW_ROWS or n_features < _FEW_FEATURES:
+            return min(10, n - 1)
+        return 5 if n < _MANY_ROWS else 7
 
     def _scales(self, graph: NeighborGraph, directed: np.ndarray) -> np.ndarray:
         """Return one positive scale per row (infinity where all neighbours weigh 1).
