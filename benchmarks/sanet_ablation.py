@@ -5,7 +5,8 @@
 Images of the MNIST test set, k-means on the last maps, three settings of the procedures (in the
 first and second layer 2 and 1, 2 and 2, 4 and 2). ``literal`` is the paper's text; ``corrected``
 has its geometry with rows normalised and 128 eigenvectors of each self-tuned graph in the second
-layer. The spectral layers are fitted once for a setting and seed: what is left out comes after.
+layer. The spectral layers are fitted once for a setting and seed: what is left out comes after
+them.
 """
 
 from __future__ import annotations
