@@ -1,18 +1,21 @@
 """Block solver, Lanczos (ARPACK) and LOBPCG on the same neighbour graphs: seconds and residuals.
 
+    python benchmarks/eigensolvers.py [--sizes 70000] [--counts 10] [--solvers block] [--again]
+
 Seconds are of the processor, over all threads, so that other work on the machine does not count.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 import warnings
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from common import record
+from common import ResumableTable
 from scipy.sparse.linalg import lobpcg
 
 import fiedler
@@ -47,40 +50,45 @@ def timed(work: Any) -> tuple[float, Any]:
     return time.process_time() - start, result
 
 
+SOLVERS = ("auto", "block", "lanczos", "lobpcg")
+
+
 def main() -> None:
-    """Time each solver on each graph."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Time each solver on each graph, unless it is there already."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 70_000])
+    parser.add_argument("--counts", type=int, nargs="+", default=[10, 30], help="of eigenvectors")
+    parser.add_argument("--solvers", nargs="+", choices=SOLVERS, default=list(SOLVERS))
+    parser.add_argument("--again", action="store_true", help="also what is there already")
     given = parser.parse_args()
     X = fiedler.load_dataset("mnist").X.reshape(70_000, -1)
-    rows = []
+    key = ("rows", "eigenvectors", "solver")
+    table = ResumableTable("eigensolvers", key, again=given.again, seeds=[0], notes=NOTES)
     for n in given.sizes:
         affinity = KNN().fit(X[-n:], SearchOptions()).matrix
+        for k, solver in itertools.product(given.counts, given.solvers):
+            if table.lacks(rows=n, eigenvectors=k, solver=solver):
+                table.put(row_of(affinity, k, solver))
+
+
+def row_of(affinity: sp.csr_matrix, k: int, solver: str) -> dict[str, Any]:
+    """Seconds and largest residual of one solver."""
+    if solver == "lobpcg":
         matrix = build_laplacian(affinity).matrix
-        for k in (10, 30):
-            for solver in ("auto", "block", "lanczos"):
-                seconds, pairs = timed(
-                    lambda s=solver, k=k, a=affinity: smallest_eigenpairs(
-                        a, k, leading=k // 3, solver=s
-                    )
-                )
-                rows.append(_line(n, k, solver, seconds, pairs.residuals))
-            seconds, (values, vectors) = timed(lambda k=k, a=affinity: lobpcg_eigenpairs(a, k))
-            residuals = np.linalg.norm(matrix @ vectors - vectors * values, axis=0)
-            rows.append(_line(n, k, "lobpcg", seconds, residuals))
-            record("eigensolvers", rows, seeds=[0], notes=NOTES)
-
-
-def _line(n: int, k: int, solver: str, seconds: float, residuals: np.ndarray) -> dict[str, Any]:
-    row = {
-        "rows": n,
+        seconds, (values, vectors) = timed(lambda: lobpcg_eigenpairs(affinity, k))
+        residuals = np.linalg.norm(matrix @ vectors - vectors * values, axis=0)
+    else:
+        seconds, pairs = timed(
+            lambda: smallest_eigenpairs(affinity, k, leading=k // 3, solver=solver)
+        )
+        residuals = pairs.residuals
+    return {
+        "rows": affinity.shape[0],
         "eigenvectors": k,
         "solver": solver,
         "seconds": round(seconds, 2),
         "largest residual": float(f"{residuals.max():.1e}"),
     }
-    print(row, flush=True)
-    return row
 
 
 if __name__ == "__main__":

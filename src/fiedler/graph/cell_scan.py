@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fiedler.graph.cells import BLOCK, CellIndex, filling, nearest_cells
+from fiedler.graph.cells import CellIndex, filling, nearest_cells
 
 # Queries meet a cell in groups of this size: few shapes, so few compiled kernels to keep.
 _SCAN_ROWS = 512
@@ -41,8 +41,7 @@ def scan_cells(index: CellIndex, block: torch.Tensor, kept: int, n_probes: int) 
     comparison each; a selection of the best of every cell would cost more than the products.
     """
     m, device = len(block), block.device
-    parts = torch.split(block, BLOCK)
-    probes = torch.cat([nearest_cells(b, index.centroids, n_probes) for b in parts])
+    probes = nearest_cells(block, index.centroids, n_probes)
     best = _Best(
         torch.full((m, kept), torch.inf, device=device),
         torch.full((m, kept), -1, dtype=torch.int32, device=device),

@@ -17,7 +17,9 @@ _TRAINING_ROWS_PER_CELL = 40
 # Shapes of bfloat16 products are padded to multiples of this: each new shape costs a kernel
 # compilation in oneDNN.
 _PAD = 64
-BLOCK = 4096
+_BLOCK = 4096
+# Rows meet all centroids in groups of this size, whose scores stay in the processor's cache.
+_LOOKUP_ROWS = 512
 # Wide rows come in smaller blocks: of each, several copies live at once (bytes, float32, shifted,
 # bfloat16), and what is freed in between is not all given back.
 _BLOCK_BYTES = 3 << 20
@@ -59,7 +61,7 @@ def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device)
     """Group rows into about ``n / 400`` cells by a coarse k-means on a sample."""
     n = len(rows)
     n_cells = max(1, min(n // ROWS_PER_CELL, 4096))
-    size = min(BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
+    size = min(_BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
     centroids = _coarse_centroids(rows, n_cells, rng, device)
     cells = torch.cat(
         [nearest_cells(b.to(device), centroids, 1)[:, 0] for _, b in rows.blocks(size)]
@@ -101,7 +103,7 @@ def _gather_rows(rows: RowBlocks, order: torch.Tensor) -> RowBlocks:
     zero = torch.zeros_like(rows.shift)
     source = RowBlocks(rows.rows, rows.metric, zero) if is_bytes else rows
     stored = torch.empty(rows.shape, dtype=torch.uint8 if is_bytes else torch.float32)
-    size = min(BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
+    size = min(_BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
     for start in range(0, len(order), size):
         stored[start : start + size] = source.take(order[start : start + size]).to(stored.dtype)
     return RowBlocks(stored, rows.metric, rows.shift if is_bytes else zero)
@@ -126,9 +128,7 @@ def _lloyd(sample: torch.Tensor, count: int, rng: np.random.Generator) -> torch.
     start = torch.from_numpy(rng.choice(len(sample), count, replace=False)).to(sample.device)
     centroids = sample[start].clone()
     for _ in range(_LLOYD_STEPS):
-        cells = torch.cat(
-            [nearest_cells(b, centroids, 1)[:, 0] for b in torch.split(sample, BLOCK)]
-        )
+        cells = nearest_cells(sample, centroids, 1)[:, 0]
         counts = torch.bincount(cells, minlength=count)[:, None]
         sums = torch.zeros_like(centroids).index_add_(0, cells, sample)
         centroids = torch.where(counts > 0, sums / counts.clamp(min=1), centroids)
@@ -138,8 +138,25 @@ def _lloyd(sample: torch.Tensor, count: int, rng: np.random.Generator) -> torch.
 def nearest_cells(block: torch.Tensor, centroids: torch.Tensor, count: int) -> torch.Tensor:
     """Return the ``count`` nearest cells of each row in order, shape (m, count)."""
     dtype = scan_dtype(block.device)
-    product = block.to(dtype) @ centroids.to(dtype).T
-    score = torch.add((centroids * centroids).sum(1), product, alpha=-2.0)
+    norms = (centroids * centroids).sum(1)
+    columns = centroids.to(dtype).T
+    nearest = []
+    for part in torch.split(block, _LOOKUP_ROWS):
+        if dtype == torch.float32:
+            score = torch.addmm(norms, part, columns, alpha=-2.0)
+        else:
+            score = torch.add(norms, part.to(dtype) @ columns, alpha=-2.0)
+        nearest.append(_smallest(score, count))
+    return torch.cat(nearest)
+
+
+def _smallest(score: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the columns of each row's smallest scores in order; on a CPU numpy is faster."""
+    if score.device.type != "cpu":
+        return score.topk(count, dim=1, largest=False).indices
+    values = score.numpy()
     if count == 1:
-        return score.argmin(dim=1, keepdim=True)
-    return score.topk(count, dim=1, largest=False).indices
+        return torch.from_numpy(values.argmin(axis=1)[:, None])
+    columns = values.argpartition(count - 1, axis=1)[:, :count]
+    order = np.take_along_axis(values, columns, axis=1).argsort(axis=1, kind="stable")
+    return torch.from_numpy(np.take_along_axis(columns, order, axis=1))
