@@ -274,7 +274,7 @@ def test_images_of_a_folder_with_hostile_names(tmp_path: Path) -> None:
     page = (run / "report.html").read_text()
     assert "<img src=x" not in page
     # One colour picture of another size is opened as the others were.
-    new = fiedler("predict", run / "model.fiedler", photos / "light" / "07.png")
+    new = fiedler("predict", run, photos / "light" / "07.png")
     assert new.returncode == 0, new.stderr
     light = read_labels(run / "labels.csv")["light/07.png"]
     assert new.stdout.startswith(f"id,cluster,confidence\n07.png,{light},")

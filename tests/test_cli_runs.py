@@ -232,12 +232,25 @@ def test_compare_says_who_moved(two_runs: tuple[Path, Path], tmp_path: Path) -> 
     done = fiedler("compare", first, second, "--output", tmp_path / "moved.csv")
     assert "66.7% of 90 rows agree" in done.stdout
     assert "30 rows moved (clusters by the numbers of the first run):" in done.stdout
+    counterpart = json.loads(fiedler("compare", first, second, "--json").stdout)["counterpart"]
+    left = counterpart.index(-1)
+    joined = next(
+        i for i, to in enumerate(counterpart) if to >= 0 and f"from {left} to {i}" in done.stdout
+    )
+    assert joined != left
+    assert "warning" not in done.stderr
     with open(tmp_path / "moved.csv", newline="") as file:
         moved = list(csv.DictReader(file))
     a, b = read_labels(first / "labels.csv"), read_labels(second / "labels.csv")
     assert len(moved) == 30
     assert all(a[row["id"]] == int(row["first"]) for row in moved)
     assert all(b[row["id"]] == int(row["second"]) for row in moved)
+    record = json.loads((second / "run.json").read_text())
+    record["request"]["input"] = "/elsewhere/rows.npy"
+    shutil.copytree(second, tmp_path / "moved")
+    (tmp_path / "moved" / "run.json").write_text(json.dumps(record))
+    other = fiedler("compare", first, tmp_path / "moved")
+    assert "one on /elsewhere/rows.npy: rows of the same name (or number)" in other.stderr
     told = json.loads(fiedler("compare", first, second, "--json").stdout)
     assert told["streams"][0]["rows"] == 30
     assert len(told["moved"]) == 30

@@ -87,6 +87,8 @@ def describe(
     >>> write_report("digits.html", data)  # doctest: +SKIP
     """
     basis = fitted_parts(model, ids)
+    if basis["affinity"] is None:
+        basis |= _links(basis["embedding"])
     labels = basis["labels"]
     own = model.get_params(deep=False) if hasattr(model, "get_params") else {}
     galleries, agreement = _of_layers(model, rows, basis["ids"])
@@ -132,23 +134,20 @@ def fitted_parts(model: Any, ids: Sequence[Any] | None = None) -> dict[str, Any]
         raise InputError(
             f"{type(model).__name__} has no labels_ and embedding_: fit a clustering first."
         )
-    labels, embedding = np.asarray(model.labels_), np.asarray(model.embedding_)
+    labels = np.asarray(model.labels_)
     return {
         "ids": [str(row) for row in (range(len(labels)) if ids is None else ids)],
         "labels": labels,
-        "embedding": embedding,
+        "embedding": np.asarray(model.embedding_),
         "eigenvalues": _optional_array(model, "eigenvalues_"),
         "confidence": _optional_array(model, "confidence_"),
+        "affinity": getattr(model, "affinity_matrix_", None),
         "history": list(getattr(model, "history_", ())),
-        **_links(model, embedding),
     }
 
 
-def _links(model: Any, embedding: np.ndarray) -> dict[str, Any]:
-    """The estimator's affinity matrix, or else the nearest rows in its embedding."""
-    affinity = getattr(model, "affinity_matrix_", None)
-    if affinity is not None:
-        return {"affinity": affinity}
+def _links(embedding: np.ndarray) -> dict[str, Any]:
+    """The nearest rows in the embedding, in place of an affinity matrix."""
     if len(embedding) < 3:
         return {}
     from fiedler.graph import KNN, SearchOptions
