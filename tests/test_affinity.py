@@ -96,15 +96,17 @@ def test_knn_is_its_formula(affinity: KNN) -> None:
     assert fitted.neighbors.n_neighbors == k
 
 
-def test_knn_goes_by_the_number_of_rows_or_takes_all_others(
+def test_knn_goes_by_rows_and_features_or_takes_all_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    wide = np.tile(POINTS, (1, 10))
     for few, many, wanted in ((91, 200, 10), (50, 91, 5), (50, 90, 7)):  # POINTS are 90 rows
         monkeypatch.setattr(knn, "_FEW_ROWS", few)
         monkeypatch.setattr(knn, "_MANY_ROWS", many)
-        neighbors = KNN().fit(POINTS, OPTIONS).neighbors
-        assert neighbors is not None
-        assert neighbors.n_neighbors == wanted
+        for rows, count in ((wide, wanted), (POINTS, 10)):  # POINTS have few features
+            neighbors = KNN().fit(rows, OPTIONS).neighbors
+            assert neighbors is not None
+            assert neighbors.n_neighbors == count
     five = KNN(weights="self-tuning").fit(POINTS[:5], OPTIONS)  # scale neighbour 7 of only 4
     assert five.neighbors is not None
     assert five.neighbors.n_neighbors == 4

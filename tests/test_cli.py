@@ -296,7 +296,8 @@ def test_pictures_by_a_network(tmp_path: Path) -> None:
     assert record["how"] == "SANet (sanet): asked for."
     assert record["metrics"]["acc"] == 1.0
     page = (run / "report.html").read_text()
-    for shown in ("Visual patterns", "Layer 1: SpectralLayer", ">0/00.png<", "n_neighbors=17"):
+    layers = ("Layer 1: Upright", "Layer 2: SpectralLayer", "n_neighbors=17")
+    for shown in ("Visual patterns", ">0/00.png<", *layers):
         assert shown in page
     again = fiedler("report", run, "-o", tmp_path / "again.html")
     assert again.returncode == 0, again.stderr
