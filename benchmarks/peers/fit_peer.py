@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +19,8 @@ import numpy as np
 import torch
 from fit_spectralnet import peak_mb
 
-METHODS = ("DEC", "IDEC", "VaDE", "N2D", "UMAP + k-means")
+UMAP_METHOD = "UMAP + k-means"
+METHODS = ("DEC", "IDEC", "VaDE", "N2D", UMAP_METHOD)
 
 
 def clustpy_labels(method: str, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
@@ -57,16 +57,12 @@ def main() -> None:
     given = parser.parse_args()
     images = np.load(given.data)["X"]
     rows = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
-    fit: Callable[[], np.ndarray]
-    if given.method in ("DEC", "IDEC", "VaDE", "N2D"):
-        package = "clustpy"
-        fit = lambda: clustpy_labels(given.method, rows, given.clusters, given.seed)  # noqa: E731
-    else:
-        package = "umap-learn"
-        fit = lambda: umap_labels(rows, given.clusters, given.seed)  # noqa: E731
     before = peak_mb()
     start = time.perf_counter()
-    labels = fit()
+    if given.method == UMAP_METHOD:
+        package, labels = "umap-learn", umap_labels(rows, given.clusters, given.seed)
+    else:
+        package, labels = "clustpy", clustpy_labels(given.method, rows, given.clusters, given.seed)
     seconds = time.perf_counter() - start
     np.save(given.labels, labels)
     found = {"seconds": seconds, "peak_mb": peak_mb(), "before_mb": before}
