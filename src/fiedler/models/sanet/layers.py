@@ -13,13 +13,14 @@ from typing import Any, Literal
 from fiedler.exceptions import InputError
 from fiedler.graph.fitted import check_choice
 from fiedler.models.sanet.plain_layers import PLAIN_TYPES, PlainLayer
-from fiedler.models.sanet.values import Size, Value, check_positive, check_size
+from fiedler.models.sanet.values import Size, check_positive, check_size
+from fiedler.networks.short_repr import ShortRepr
 
 Padding = Literal["valid", "same", "flush"]
 
 
 @dataclass(frozen=True, repr=False)
-class Procedure(Value):
+class Procedure(ShortRepr):
     """One spectral analysis procedure: affinity, Laplacian, solver, number of eigenvectors.
 
     The same four choices as of :class:`fiedler.SpectralEmbedding`, as a value that layers hold.
@@ -61,7 +62,7 @@ class Procedure(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class SpectralLayer(Value):
+class SpectralLayer(ShortRepr):
     """Spectral analysis layer: patches of all images, procedures in parallel, maps put back.
 
     Parameters
@@ -141,7 +142,7 @@ class SpectralLayer(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class VotingLayer(Value):
+class VotingLayer(ShortRepr):
     """Spectral analysis of the images themselves, on the sum of the graphs of all positions.
 
     At each position every image votes for the images whose patches there are most similar

@@ -7,11 +7,12 @@ from typing import Literal
 
 from fiedler.exceptions import InputError
 from fiedler.graph.fitted import check_choice
-from fiedler.models.sanet.values import Size, Value, check_size
+from fiedler.models.sanet.values import Size, check_size
+from fiedler.networks.short_repr import ShortRepr
 
 
 @dataclass(frozen=True, repr=False)
-class Pooling(Value):
+class Pooling(ShortRepr):
     """Pooling inside each map.
 
     Parameters
@@ -45,7 +46,7 @@ class Pooling(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class Normalization(Value):
+class Normalization(ShortRepr):
     """Each position's vector of map values scaled to unit length, procedure by procedure or whole.
 
     Zero vectors stay zero.
@@ -53,12 +54,12 @@ class Normalization(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class Binarization(Value):
+class Binarization(ShortRepr):
     """1 where a map is positive, else 0."""
 
 
 @dataclass(frozen=True, repr=False)
-class Coding(Value):
+class Coding(ShortRepr):
     """Binary maps, ordered by eigenvalue, as integers: the smallest eigenvalue weighs most.
 
     ``C(u, v) = sum_j 2^(L - j) B_j(u, v)`` for each group of L maps (section III.D).
@@ -84,7 +85,7 @@ class Coding(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class BlockHistogram(Value):
+class BlockHistogram(ShortRepr):
     """Histograms of codes in windows, as PCANet has them (Chan et al. 2015); after Coding.
 
     Parameters
@@ -110,7 +111,7 @@ class BlockHistogram(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class LocalContrast(Value):
+class LocalContrast(ShortRepr):
     """Local contrast normalisation of images: a pixel less its surroundings, by their spread.
 
     Parameters
@@ -137,7 +138,7 @@ class LocalContrast(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class Orientation(Value):
+class Orientation(ShortRepr):
     """Gradient orientation of images: ``g / (|g| + floor)`` by central differences, two channels.
 
     Parameters
@@ -161,7 +162,7 @@ class Orientation(Value):
 
 
 @dataclass(frozen=True, repr=False)
-class Upright(Value):
+class Upright(ShortRepr):
     """Images sheared along their rows until what they show stands upright.
 
     Each row is moved by ``a (y - my)`` pixels, ``a = m11 / m02`` with the central second moments

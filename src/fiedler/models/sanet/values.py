@@ -1,26 +1,12 @@
-"""What the layers of SA-Net share as values: how they are shown, and checks of their numbers."""
+"""What the layers of SA-Net share: sizes, and checks of numbers."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from fiedler.exceptions import InputError
 
 Size = int | tuple[int, int]
-
-
-class Value:
-    """Shown by what differs from the defaults: stacks of layers are long otherwise."""
-
-    def __repr__(self) -> str:
-        told = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)  # type: ignore[arg-type]
-            if getattr(self, f.name) != f.default
-        }
-        shown = ", ".join(f"{name}={value!r}" for name, value in told.items())
-        return f"{type(self).__name__}({shown})"
 
 
 def pair(size: Size) -> tuple[int, int]:
