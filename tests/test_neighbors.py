@@ -19,6 +19,7 @@ from fiedler.exceptions import InputError
 from fiedler.graph import (
     NeighborGraph,
     NeighborIndex,
+    cell_directions,
     cell_scan,
     cell_search,
     exact_search,
@@ -26,6 +27,8 @@ from fiedler.graph import (
 )
 from fiedler.graph import cells as cells_module
 from fiedler.graph.blocks import RowBlocks, block_size
+from fiedler.graph.calibration import true_neighbors
+from fiedler.graph.cell_directions import choose_directions
 from fiedler.graph.precision import cpu_multiplies_bfloat16
 
 
@@ -257,6 +260,80 @@ def test_near_cells_are_stored_side_by_side(monkeypatch: pytest.MonkeyPatch) -> 
     assert changes < 20, "of 200 cells in no order some 150 would be followed by another group's"
 
 
+@pytest.fixture(scope="module")
+def wide_rows() -> np.ndarray:
+    """Rows of 256 features near a random space of 16 dimensions."""
+    rng = np.random.default_rng(10)
+    inner = rng.normal(size=(4000, 16)) @ rng.normal(size=(16, 256))
+    return (inner + rng.normal(0, 0.3, inner.shape)).astype(np.float32)
+
+
+def as_bytes(rows: np.ndarray) -> np.ndarray:
+    return np.clip(rows * 8 + 128, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("storage", ["float32", "uint8", "csr"])
+def test_wide_rows_are_scanned_in_few_directions(
+    wide_rows: np.ndarray, metric: Any, storage: str
+) -> None:
+    rows = as_bytes(wide_rows) if storage == "uint8" else wide_rows
+    searched = sp.csr_matrix(rows[:3600]) if storage == "csr" else rows[:3600]
+    index = NeighborIndex(searched, 8, metric=metric, method="cells", recall=0.95)
+    assert index.cells is not None
+    assert index.cells.centroids.shape[1] == index.cells.scanned.shape[1] == 64
+    graph = index.graph()
+    true = all_distances(rows[:3600], rows[:3600], metric)
+    measured = recall_of(graph.indices, true, own=True)
+    assert measured >= 0.93
+    assert graph.recall == pytest.approx(measured, abs=0.02)
+    assert (graph.indices != np.arange(3600)[:, None]).all()
+    found = np.take_along_axis(true, graph.indices, axis=1)
+    np.testing.assert_allclose(graph.distances, found, rtol=1e-3)  # those of the whole rows
+    new, distances = index.query(rows[3600:], 8)
+    true = all_distances(rows[:3600], rows[3600:], metric)
+    assert recall_of(new, true, own=False) >= 0.92
+    np.testing.assert_allclose(distances, np.take_along_axis(true, new, 1), rtol=1e-3)
+
+
+def test_no_directions_where_none_hold_the_neighbors(wide_rows: np.ndarray) -> None:
+    noise = np.random.default_rng(11).normal(size=(3000, 256)).astype(np.float32)
+
+    def width(rows: np.ndarray, **options: Any) -> int:
+        index = NeighborIndex(rows, 8, method="cells", **options)
+        assert index.cells is not None
+        assert (index.cells.directions is None) == (index.cells.centroids.shape[1] == 256)
+        return int(index.cells.centroids.shape[1])
+
+    assert width(noise, recall=0.95) == 256
+    assert width(wide_rows, recall=0.95) == 64
+    assert width(wide_rows, recall=1.0) == 256
+    assert width(wide_rows[:200], recall=0.95) == 256  # too few rows to know directions by
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_directions_find_is_told_by_all_rows(
+    wide_rows: np.ndarray, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against the rank of each neighbour among all rows, in float64."""
+    monkeypatch.setattr(cell_directions, "scan_dtype", lambda _: dtype)
+    noisy = wide_rows + np.random.default_rng(12).normal(0, 3, wide_rows.shape).astype(np.float32)
+    rows, rng = RowBlocks(noisy), np.random.default_rng(0)
+    truth = true_neighbors(rows, 8, rng, torch.device("cpu"))
+    directions, found = choose_directions(rows, truth, 0.5, rng, torch.device("cpu"))
+    assert directions is not None
+    torch.testing.assert_close(directions.T @ directions, torch.eye(64), rtol=0, atol=1e-4)
+    whole = rows.take(slice(None)).double()
+    narrow = whole @ directions.double()
+    score = (whole * whole).sum(1) - 2 * narrow[truth.sample] @ narrow.T
+    score[np.arange(len(truth.sample)), truth.sample] = torch.inf
+    rank = score.argsort(1).argsort(1).numpy()
+    kept = np.take_along_axis(rank, truth.neighbors[:, :8], 1) < 8 + exact_search.MARGIN
+    assert 0.5 < kept.mean() < 1
+    assert found.mean() == pytest.approx(kept.mean(), abs=0.05)
+    assert (found | ~kept).mean() > 0.98, "what is found among all is found among the nearest"
+
+
 def test_full_recall_scans_every_cell(many_digits: np.ndarray) -> None:
     rows = many_digits[:2500]
     graph = nearest_neighbors(rows, 10, method="cells", recall=1.0)
@@ -379,9 +456,10 @@ def test_new_rows_of_other_width_are_refused() -> None:
         index.query(np.zeros((4, 3)), 3)
 
 
-def test_row_blocks_keep_the_shift() -> None:
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_row_blocks_keep_the_shift(metric: Any) -> None:
     rows = np.random.default_rng(11).normal(40, 1, (10, 3)).astype(np.float32)
-    blocks = RowBlocks(rows)
+    blocks = RowBlocks(rows, metric)
     selected = blocks.select(np.array([3, 4]))
     assert torch.equal(selected.take(slice(None)), blocks.take(slice(3, 5)))
     np.testing.assert_allclose(blocks.take(slice(None)).mean(0).numpy(), 0.0, atol=1e-4)

@@ -18,10 +18,10 @@ _SAMPLE_FOR_MEAN = 4096
 class RowBlocks:
     """Rows of any storage (array, memory map, sparse matrix, image folder) as float32 blocks.
 
-    Rows are flattened to vectors, shifted by a fixed vector (the mean of a sample: smaller norms,
-    so smaller rounding errors in ``|x|^2 + |y|^2 - 2xy``; float64 rows are shifted before they are
-    rounded) and, for the cosine metric, scaled to unit length instead, so that Euclidean search on
-    the blocks is search by the metric.
+    Rows are flattened to vectors, for the cosine metric scaled to unit length, so that Euclidean
+    search on the blocks is search by the metric, and shifted by a fixed vector (the mean of a
+    sample: smaller norms, so smaller rounding errors in ``|x|^2 + |y|^2 - 2xy``; where they are not
+    scaled, float64 rows are shifted before they are rounded).
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class RowBlocks:
         Distance that the blocks realise.
     shift : torch.Tensor of shape (d,), float64, or None
         Vector taken from every row; by default the mean of up to 4,096 evenly spaced rows
-        (zeros for sparse rows and for the cosine metric).
+        (zeros for sparse rows).
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class RowBlocks:
 
     def _default_shift(self) -> torch.Tensor:
         n, d = self.shape
-        if sp.issparse(self.rows) or self.metric == "cosine":
+        if sp.issparse(self.rows):
             return torch.zeros(d, dtype=torch.float64)
-        step = max(1, n // _SAMPLE_FOR_MEAN)
-        return _as_tensor(self.rows[::step], d).double().mean(0)
+        sample = _as_tensor(self.rows[:: max(1, n // _SAMPLE_FOR_MEAN)], d)
+        return (_unit_rows(sample) if self.metric == "cosine" else sample).double().mean(0)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -62,7 +62,8 @@ class RowBlocks:
         taken = self.rows[selection]
         block = _as_tensor(taken, self.shape[1])
         if self.metric == "cosine":
-            return torch.nn.functional.normalize(block.float(), dim=1, eps=1e-30)
+            block = _unit_rows(block)
+            return block if self._unshifted else block.sub_(self.shift.float())
         if self._unshifted and block.dtype == torch.float32:
             return block
         # bytes were converted, so the block is ours to shift in place; float32 may be the caller's
@@ -78,6 +79,10 @@ class RowBlocks:
         """Yield ``(start, rows[start:start + size])`` over all rows."""
         for start in range(0, len(self), size):
             yield start, self.take(slice(start, min(start + size, len(self))))
+
+
+def _unit_rows(block: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(block.float(), dim=1, eps=1e-30)
 
 
 def _as_tensor(block: Any, n_features: int) -> torch.Tensor:

@@ -31,7 +31,9 @@ class CellIndex:
 
     Attributes
     ----------
-    centroids : torch.Tensor of shape (c, d)
+    directions : torch.Tensor of shape (d, r), float32, orthonormal columns, or None
+        Where given, cells are made and scanned in these directions; else ``r = d``.
+    centroids : torch.Tensor of shape (c, r)
     order : torch.Tensor of shape (n,), int64
         Original row at each stored position.
     starts, sizes : list of int
@@ -40,13 +42,14 @@ class CellIndex:
         Rows in stored order, in their own dtype, for exact distances.
     positions : torch.Tensor of shape (p,), int64
         Stored position at each padded position (-1 for padding).
-    scanned : torch.Tensor of shape (p, d)
-        Padded rows in the dtype of the scan; where that is float32, which is not padded, the
-        stored ones themselves unless these are bytes.
+    scanned : torch.Tensor of shape (p, r)
+        Padded rows in the dtype of the scan; where that is float32, which is not padded, and there
+        are no directions, the stored ones themselves unless these are bytes.
     norms : torch.Tensor of shape (p,)
-        Squared norms of the scanned rows (infinity for padding).
+        Squared norms of the whole rows (infinity for padding).
     """
 
+    directions: torch.Tensor | None
     centroids: torch.Tensor
     order: torch.Tensor
     starts: list[int]
@@ -56,40 +59,86 @@ class CellIndex:
     scanned: torch.Tensor
     norms: torch.Tensor
 
+    def narrow(self, block: torch.Tensor) -> torch.Tensor:
+        """Return rows, (m, d), as the cells know them, (m, r)."""
+        return _narrow(block, self.directions)
 
-def build_cells(rows: RowBlocks, rng: np.random.Generator, device: torch.device) -> CellIndex:
+
+def _narrow(block: torch.Tensor, directions: torch.Tensor | None) -> torch.Tensor:
+    return block if directions is None else block @ directions
+
+
+def build_cells(
+    rows: RowBlocks,
+    rng: np.random.Generator,
+    device: torch.device,
+    directions: torch.Tensor | None = None,
+) -> CellIndex:
     """Group rows into about ``n / 400`` cells by a coarse k-means on a sample."""
-    n = len(rows)
-    n_cells = max(1, min(n // ROWS_PER_CELL, 4096))
-    size = min(_BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
-    centroids = _coarse_centroids(rows, n_cells, rng, device)
-    cells = torch.cat(
-        [nearest_cells(b.to(device), centroids, 1)[:, 0] for _, b in rows.blocks(size)]
-    )
+    n_cells = max(1, min(len(rows) // ROWS_PER_CELL, 4096))
+    centroids = _coarse_centroids(rows, n_cells, rng, device, directions)
+    dtype = scan_dtype(device)
+    cells, row_norms, narrowed = _place_rows(rows, centroids, directions, dtype)
     order = cells.argsort(stable=True).cpu()
     sizes = torch.bincount(cells, minlength=n_cells).cpu()
-    dtype = scan_dtype(device)
     padded = sizes + filling(sizes, dtype)
     starts = padded.cumsum(0) - padded
-    stored = _gather_rows(rows, order)
-    offsets = torch.arange(n) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    offsets = torch.arange(len(rows)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
     target = starts.repeat_interleave(sizes) + offsets
-    total = int(padded.sum())
-    positions = torch.full((total,), -1, dtype=torch.int64)
-    positions[target] = torch.arange(n)
-    shared = device.type == "cpu" and stored.rows.dtype == dtype == torch.float32
-    scanned = (
-        stored.rows if shared else torch.zeros(total, rows.shape[1], dtype=dtype, device=device)
-    )
-    norms = torch.full((total,), torch.inf, device=device)
-    for start, block in stored.blocks(size):
-        where = target[start : start + len(block)].to(device)
-        if not shared:
-            scanned[where] = block.to(device, dtype)
-        norms[where] = (block * block).sum(1).to(device)
+    positions = torch.full((int(padded.sum()),), -1, dtype=torch.int64)
+    positions[target] = torch.arange(len(rows))
+    norms = torch.full((len(positions),), torch.inf, device=device)
+    norms[target.to(device)] = row_norms[order.to(device)]
+    stored = _gather_rows(rows, order)
+    if narrowed is None:
+        scanned = _scanned_rows(stored, target, len(positions), dtype, device)
+    else:
+        scanned = narrowed.new_zeros(len(positions), narrowed.shape[1])
+        scanned[target.to(device)] = narrowed[order.to(device)]
     return CellIndex(
-        centroids, order, starts.tolist(), sizes.tolist(), stored, positions, scanned, norms
+        directions,
+        centroids,
+        order,
+        starts.tolist(),
+        sizes.tolist(),
+        stored,
+        positions,
+        scanned,
+        norms,
     )
+
+
+def _place_rows(
+    rows: RowBlocks, centroids: torch.Tensor, directions: torch.Tensor | None, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Return each row's cell, its squared norm and, if there are directions, its narrow form."""
+    n, device = len(rows), centroids.device
+    cells = torch.empty(n, dtype=torch.int64, device=device)
+    norms = torch.empty(n, device=device)
+    narrowed = (
+        None if directions is None else centroids.new_empty(n, centroids.shape[1], dtype=dtype)
+    )
+    for start, block in rows.blocks(min(_BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))):
+        own = slice(start, start + len(block))
+        norms[own] = (block * block).sum(1)
+        narrow = _narrow(block.to(device), directions)
+        cells[own] = nearest_cells(narrow, centroids, 1)[:, 0]
+        if narrowed is not None:
+            narrowed[own] = narrow.to(dtype)
+    return cells, norms, narrowed
+
+
+def _scanned_rows(
+    stored: RowBlocks, target: torch.Tensor, total: int, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    """Return the whole rows as they are scanned, each at its padded position."""
+    if device.type == "cpu" and stored.rows.dtype == dtype == torch.float32:
+        whole: torch.Tensor = stored.rows  # not padded, and not held twice
+        return whole
+    scanned = torch.zeros(total, stored.shape[1], dtype=dtype, device=device)
+    for start, block in stored.blocks(min(_BLOCK, block_size(stored.shape[1], _BLOCK_BYTES))):
+        scanned[target[start : start + len(block)].to(device)] = block.to(device, dtype)
+    return scanned
 
 
 def filling(size: Any, dtype: torch.dtype) -> Any:
@@ -98,26 +147,31 @@ def filling(size: Any, dtype: torch.dtype) -> Any:
 
 
 def _gather_rows(rows: RowBlocks, order: torch.Tensor) -> RowBlocks:
-    """Copy rows in the given order: bytes stay bytes, all else becomes shifted float32."""
+    """Copy rows in the given order: bytes stay bytes, all else becomes what it is searched by."""
     is_bytes = str(rows.rows.dtype) in ("uint8", "torch.uint8") and rows.metric == "euclidean"
     zero = torch.zeros_like(rows.shift)
-    source = RowBlocks(rows.rows, rows.metric, zero) if is_bytes else rows
+    source = RowBlocks(rows.rows, shift=zero) if is_bytes else rows
     stored = torch.empty(rows.shape, dtype=torch.uint8 if is_bytes else torch.float32)
     size = min(_BLOCK, block_size(rows.shape[1], _BLOCK_BYTES))
     for start in range(0, len(order), size):
         stored[start : start + size] = source.take(order[start : start + size]).to(stored.dtype)
-    return RowBlocks(stored, rows.metric, rows.shift if is_bytes else zero)
+    return RowBlocks(stored, shift=rows.shift if is_bytes else zero)
 
 
 def _coarse_centroids(
-    rows: RowBlocks, n_cells: int, rng: np.random.Generator, device: torch.device
+    rows: RowBlocks,
+    n_cells: int,
+    rng: np.random.Generator,
+    device: torch.device,
+    directions: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return centroids from a sample, in an order that keeps near ones together.
 
     Consecutive rows of the stored order then probe the same cells, in larger products.
     """
     size = min(len(rows), n_cells * _TRAINING_ROWS_PER_CELL)
-    sample = rows.take(np.sort(rng.choice(len(rows), size, replace=False))).to(device)
+    chosen = np.sort(rng.choice(len(rows), size, replace=False))
+    sample = _narrow(rows.take(chosen).to(device), directions)
     centroids = _lloyd(sample, n_cells, rng)
     groups = _lloyd(centroids, max(1, round(n_cells**0.5)), rng)
     return centroids[nearest_cells(centroids, groups, 1)[:, 0].argsort(stable=True)]

@@ -11,7 +11,9 @@ import torch
 
 from fiedler.exceptions import InputError
 from fiedler.graph.blocks import Metric, RowBlocks
-from fiedler.graph.cell_search import calibrate, search_cells
+from fiedler.graph.calibration import probes_for, true_neighbors
+from fiedler.graph.cell_directions import choose_directions
+from fiedler.graph.cell_search import search_cells
 from fiedler.graph.cells import CellIndex, build_cells
 from fiedler.graph.exact_search import exact_search
 from fiedler.progress import ProgressCallback, silent
@@ -99,11 +101,16 @@ class NeighborIndex:
         self.n_neighbors = n_neighbors
         self.cells: CellIndex | None = None
         self.recall = 1.0
-        self._random = np.random.default_rng(random_state)
         budget = _EXACT_PRODUCTS_GPU if self.device.type == "cuda" else _EXACT_PRODUCTS
         if method == "cells" or (method == "auto" and recall < 1 and float(n) * n * d > budget):
-            self.cells = build_cells(self.blocks, self._random, self.device)
-            self._calibration = calibrate(self.cells, n_neighbors, recall, self._random)
+            self._build_cells(recall, np.random.default_rng(random_state))
+
+    def _build_cells(self, recall: float, rng: np.random.Generator) -> None:
+        """Group the rows into cells and measure how many of them a search must probe."""
+        self._truth = true_neighbors(self.blocks, self.n_neighbors, rng, self.device)
+        directions, found = choose_directions(self.blocks, self._truth, recall, rng, self.device)
+        self.cells = build_cells(self.blocks, rng, self.device, directions)
+        self._n_probes = probes_for(self.cells, self.blocks, self._truth, found, recall)
 
     def graph(self, progress: ProgressCallback = silent) -> NeighborGraph:
         """Find the neighbours of the rows themselves."""
@@ -117,22 +124,24 @@ class NeighborIndex:
                 progress=progress,
             )
             return NeighborGraph(indices, distances)
-        cells, calibration = self.cells, self._calibration
+        cells = self.cells
         found, distances = search_cells(
-            cells,
-            cells.stored,
-            self.n_neighbors,
-            calibration.n_probes,
-            own=np.arange(len(cells.stored)),
-            progress=progress,
+            cells, None, self.n_neighbors, self._n_probes, progress=progress
         )
-        self.recall = calibration.recall_of(distances)
-        _logger.info("%d cells probed, recall %.4f", calibration.n_probes, self.recall)
         order = cells.order.numpy()
         indices = np.empty_like(found)
         indices[order] = order[found]
         sorted_back = np.empty_like(distances)
         sorted_back[order] = distances
+        self.recall = self._truth.recall_of(sorted_back)
+        _logger.info(
+            "%d of %d cells probed in %d of %d dimensions, recall %.4f",
+            self._n_probes,
+            len(cells.sizes),
+            cells.centroids.shape[1],
+            self.blocks.shape[1],
+            self.recall,
+        )
         return NeighborGraph(indices, sorted_back, self.recall)
 
     def query(
@@ -154,9 +163,7 @@ class NeighborIndex:
             return exact_search(
                 self.blocks, queries, k, own=None, device=self.device, progress=progress
             )
-        found, distances = search_cells(
-            self.cells, queries, k, self._calibration.n_probes, progress=progress
-        )
+        found, distances = search_cells(self.cells, queries, k, self._n_probes, progress=progress)
         return self.cells.order.numpy()[found], distances
 
 
