@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import resource
 import subprocess
 import sys
 import time
@@ -110,7 +111,9 @@ def in_own_process(
     Returns
     -------
     dict or None
-        What the last line says, and ``process seconds``, imports included. None after the limit.
+        What the last line says, ``process seconds``, imports included, and ``process cpu
+        seconds``, of all its threads, which other work on the machine hardly changes. None after
+        the limit.
     """
     # settings for old numerical libraries that some machines carry would slow numpy's products
     skipped = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -119,7 +122,7 @@ def in_own_process(
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         env |= dict.fromkeys(names, str(threads))
     command = [python, str(script), *map(str, given)]
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), _children_cpu()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, env=env)
     except subprocess.TimeoutExpired:
@@ -127,7 +130,16 @@ def in_own_process(
     seconds = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    return {**json.loads(done.stdout.splitlines()[-1]), "process seconds": seconds}
+    return {
+        **json.loads(done.stdout.splitlines()[-1]),
+        "process seconds": seconds,
+        "process cpu seconds": _children_cpu() - cpu,
+    }
+
+
+def _children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def peak_mb() -> float:
