@@ -6,7 +6,6 @@ import json
 import os
 import re
 import resource
-import resource
 import subprocess
 import sys
 import time
@@ -80,7 +79,7 @@ def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """One row of runs that differ in their seed: means of the floats, the rest as in the first."""
     row: dict[str, Any] = {}
     for name, value in runs[0].items():
-        if name == "seed":
+        if name == "seed" or any(name not in run for run in runs):  # a column of later runs only
             continue
         several = isinstance(value, float) and len(runs) > 1
         row[name] = mean_sd([run[name] for run in runs]) if several else value
