@@ -570,16 +570,22 @@ def test_siamese_pairs() -> None:
     spec = Siamese((8,), 3, n_neighbors=3, training=Training(batch_size=300, precision="float32"))
     network = build_map(DenseMap((8,), batch_norm=False), (4,), 3, seed=0)
     task = SiameseTask(network, reader, neighbors, spec)
-    left, right, positive = task.draw(rng)
-    assert left.shape == right.shape == positive.shape == (300,)
+    rows, pairs, positive = task.draw(rng)
+    assert rows.shape == (225,)
+    assert pairs.shape == (300, 2)
     assert positive.sum() == 150
-    assert (left != right).all()
+    left, right = rows[pairs].T
+    assert np.bincount(pairs[:, 0]).tolist() == [4] * 75
+    assert np.bincount(pairs[:, 1])[75:].tolist() == [2] * 150
     near = (right - left) % 9
     assert set(near[positive]) == {1, 2, 3}
-    assert set(near[~positive]) == set(range(1, 9))
-    ends = [network(reader.take(side)).detach().numpy() for side in task.draw(rng_of(1))[:2]]
-    distance = np.linalg.norm(ends[0] - ends[1], axis=1)
-    wanted = np.where(np.arange(300) < 150, distance**2, np.maximum(1 - distance, 0) ** 2).mean()
+    assert set(near[~positive]) == set(range(9))  # of nine rows, a random one may be the row
+    both = near[positive].reshape(75, 2)
+    assert (both[:, 0] != both[:, 1]).all()
+    rows, pairs, positive = task.draw(rng_of(1))
+    ends = network(reader.take(rows)).detach().numpy()
+    distance = np.linalg.norm(ends[pairs[:, 0]] - ends[pairs[:, 1]], axis=1)
+    wanted = np.where(positive, distance**2, np.maximum(1 - distance, 0) ** 2).mean()
     assert task.loss(0, rng_of(1)).item() == pytest.approx(wanted, rel=1e-5)
     history = train(task, Training(steps=100), stage="siamese", seed=0)
     assert history[-1]["loss"] < history[0]["loss"]
