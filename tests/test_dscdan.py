@@ -17,6 +17,7 @@ from torch.distributions import Normal, kl_divergence
 import fiedler
 from fiedler import (
     DSCDAN,
+    KNN,
     ConvCoder,
     DenseCoder,
     DenseMap,
@@ -27,7 +28,7 @@ from fiedler import (
     Training,
 )
 from fiedler.evaluation import accuracy
-from fiedler.exceptions import InputError
+from fiedler.exceptions import DisconnectedGraphWarning, InputError
 from fiedler.models.dscdan.recipe import resolve_recipe
 from fiedler.models.dscdan.rounds import Clusters, changed_share, surest
 from fiedler.networks.coder import build_coder
@@ -337,6 +338,16 @@ def test_without_spectral_network_codes_are_clustered() -> None:
     np.testing.assert_allclose(
         model.embedding_, model.codes(IMAGES).astype(np.float64) @ model._rotation
     )
+
+
+def test_a_graph_that_falls_apart_is_told() -> None:
+    rows = numbers(92, 4).double().numpy()
+    rows[:, 0] += 60.0 * (np.arange(92) % 23)
+    recipe = replace(BRIEF, coder="auto", graph=KNN(2), settled=1.0)
+    with pytest.warns(DisconnectedGraphWarning, match=r"recipe=DSCDANRecipe\(graph=KNN\(20\)\)"):
+        model = fit(recipe, rows, k=3)
+    assert model.n_connected_components_ == 23
+    assert model.component_sizes_.tolist() == [4] * 23
 
 
 def test_settled_clusters_end_the_rounds() -> None:

@@ -35,6 +35,7 @@ from fiedler import (
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import (
     CollapsedOutputsError,
+    DisconnectedGraphWarning,
     InputError,
     OutputError,
     SmallNetworkWarning,
@@ -474,6 +475,29 @@ def test_a_network_that_is_too_small() -> None:
     ) as seen:
         SpectralNet(2, recipe=recipe, n_components=1, random_state=0).fit(many)
     assert seen[0].filename == __file__
+
+
+def test_a_graph_that_falls_apart_is_told(tmp_path: Path) -> None:
+    rows, _ = blobs(230)
+    rows[:, 0] += 60.0 * (np.arange(230) % 23)
+    with pytest.warns(DisconnectedGraphWarning) as seen:
+        net = SpectralNet(3, recipe=recipe_of(affinity=KNN(3)), random_state=0).fit(rows)
+    [warning] = seen
+    assert warning.filename == __file__
+    text = str(warning.message)
+    assert f"graph has {net.n_connected_components_} connected components (of " in text
+    assert "more than the 3" in text
+    assert "Raise n_neighbors, as in recipe=SpectralNetRecipe(affinity=KNN(20)), or n_cl" in text
+    assert net.component_sizes_ is not None
+    assert net.n_connected_components_ >= 23
+    assert net.component_sizes_.sum() == 230
+    net.save(tmp_path / "m")
+    assert fiedler.load(tmp_path / "m").n_connected_components_ == net.n_connected_components_
+    # within batches there is no graph of all rows to count in
+    net.set_params(recipe=recipe_of(affinity=BatchAffinity(3))).fit(rows)
+    assert net.component_sizes_ is net.n_connected_components_ is None
+    net.save(tmp_path / "n")
+    assert fiedler.load(tmp_path / "n").component_sizes_ is None
 
 
 def test_batches_too_small_for_the_outputs() -> None:

@@ -81,7 +81,7 @@ def _result(model: Any) -> dict[str, Any]:
         "n_clusters": k,
         "cluster_sizes": np.bincount(np.asarray(model.labels_), minlength=k),
     }
-    if hasattr(model, "n_connected_components_"):
+    if getattr(model, "n_connected_components_", None) is not None:
         found["n_connected_components"] = int(model.n_connected_components_)
     if hasattr(model, "eigenvalues_"):
         found["eigenvalues"] = np.asarray(model.eigenvalues_)

@@ -18,6 +18,7 @@ from torch import nn
 
 from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError
 from fiedler.graph import SearchOptions
+from fiedler.graph.laplacian import ordered_components
 from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.fitting import Fit
@@ -59,6 +60,7 @@ class NetworkClustering(
     embedding_: np.ndarray
     labels_: np.ndarray
     eigenvalues_: np.ndarray
+    component_sizes_: np.ndarray | None
     history_: list[dict[str, Any]]
     _network: nn.Module
     _fitted_recipe: Any
@@ -71,6 +73,12 @@ class NetworkClustering(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    @property
+    def n_connected_components_(self) -> int | None:
+        """Connected components of the graph of all rows, if there is one."""
+        check_is_fitted(self)
+        return None if self.component_sizes_ is None else len(self.component_sizes_)
 
     @property
     def _n_features_out(self) -> int:
@@ -167,6 +175,10 @@ class NetworkClustering(
                 "max_clusters or n_components."
             )
         return wanted
+
+    def _keep_components(self, graph: sp.csr_matrix | None) -> None:
+        """Keep the sizes of the connected components of the graph of all rows, if there is one."""
+        self.component_sizes_ = None if graph is None else np.bincount(ordered_components(graph))
 
     def _report_collapse(self, k: int, wanted: int) -> None:
         """Tell of outputs that hold fewer dimensions than there are clusters to tell apart."""
@@ -284,6 +296,8 @@ class NetworkClustering(
             "centers": self._partition.centers,
             "center_labels": self._partition.center_labels,
         }
+        if self.component_sizes_ is not None:
+            arrays["component_sizes_"] = self.component_sizes_
         return kept, arrays | module_arrays(self._network, "network.")
 
     @classmethod
@@ -298,6 +312,7 @@ class NetworkClustering(
         estimator._rotation = arrays["rotation"]
         estimator.embedding_ = arrays["embedding_"]
         estimator.eigenvalues_ = arrays["eigenvalues_"]
+        estimator.component_sizes_ = arrays.get("component_sizes_")
         parts = (arrays["labels_"], arrays["centers"], arrays["center_labels"])
         estimator._keep_partition(Partition(*parts, kept["assignment"]))
         return estimator

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fiedler import persistence
 from fiedler.exceptions import InputError
-from fiedler.models.counts import check_cluster_count
+from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.dscdan import rounds
 from fiedler.models.dscdan.recipe import DSCDANRecipe, resolve_recipe, settle
 from fiedler.models.fitting import Fit, Source, fit_graph
@@ -28,6 +28,8 @@ from fiedler.training.processes import is_first, join_processes, own_device
 
 # What is kept of each phase to be looked at.
 _PHASE_ROWS, _EXAMPLES = 2000, 64
+# What a user turns where the graph falls apart.
+_KNOBS = "n_neighbors, as in recipe=DSCDANRecipe(graph=KNN(20)), or n_clusters"
 
 
 class DSCDAN(NetworkClustering):
@@ -88,6 +90,8 @@ class DSCDAN(NetworkClustering):
     examples_ : dict of str to ndarray of shape (at most 64, d), float32
         ``"rows"``, and what the decoder makes of them: ``"decoded"``, and ``"decoded_noisy"`` from
         codes with noise.
+    n_connected_components_, component_sizes_
+        Of the graph of the rows, as for :class:`SpectralNet`.
     row_shape_, n_features_in_, timings_, assignment_
         Shape of a row, numbers in it, seconds of each stage, the assignment used.
 
@@ -163,6 +167,8 @@ class DSCDAN(NetworkClustering):
             recipe = settle(resolve_recipe(self.recipe), self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
             self._fit(rows, recipe, most)
+            if self.component_sizes_ is not None:
+                warn_disconnected(self.component_sizes_, self.n_clusters_, _KNOBS)
         return self
 
     def codes(self, X: Any) -> np.ndarray:
@@ -202,6 +208,7 @@ class DSCDAN(NetworkClustering):
         if recipe.graph is not None:
             with self._timed("graph"):
                 graph = fit_graph(fit, recipe.graph, rows, None)
+        self._keep_components(graph)
         if recipe.spectral is None:
             self._read_out(reader, recipe, graph, None)
         else:

@@ -16,7 +16,7 @@ from fiedler import persistence
 from fiedler.exceptions import InputError, SmallNetworkWarning
 from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
-from fiedler.models.counts import check_cluster_count
+from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.fitting import Fit, fit_graph
 from fiedler.models.network import NetworkClustering, digest
 from fiedler.models.readout import choose_clusters, rotate_by_batches
@@ -30,6 +30,9 @@ from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
 from fiedler.training import RowReader
 from fiedler.training.processes import is_first, join_processes, own_device
 from fiedler.training.spectral import Forward
+
+# What a user turns where the graph falls apart.
+_KNOBS = "n_neighbors, as in recipe=SpectralNetRecipe(affinity=KNN(20)), or n_clusters"
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,10 @@ class SpectralNet(NetworkClustering):
         Training: stage, step, loss, learning_rate, seconds.
     capacity_ : float
         Order of the network's VC dimension; see :func:`fiedler.networks.vc_capacity`.
+    n_connected_components_ : int or None
+        Of the graph of all rows; None where the affinity is that of batches.
+    component_sizes_ : ndarray or None
+        Their numbers of rows, largest first.
     row_shape_, n_features_in_, timings_, assignment_
         Shape of a row, numbers in it, seconds of each stage, the assignment used.
 
@@ -185,6 +192,8 @@ class SpectralNet(NetworkClustering):
                 labels = check_known_labels(known_labels, int(rows.shape[0]))
             given = None if graph is None else given_graph(graph, int(rows.shape[0]))
             self._fit(rows, recipe, most, labels, given)
+            if self.component_sizes_ is not None:
+                warn_disconnected(self.component_sizes_, self.n_clusters_, _KNOBS)
         return self
 
     def _fit(
@@ -201,6 +210,7 @@ class SpectralNet(NetworkClustering):
         fit = self._start(rows, recipe, n_outputs, labels, given)
         reader = RowReader(rows, fit.device)
         space, inner = self._train_front(fit, recipe, reader, labels, given)
+        self._keep_components(space.graph)
         with self._timed("training"):
             forward = Forward(
                 self._network[1] if recipe.codes else self._network,  # type: ignore[index]
