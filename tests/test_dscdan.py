@@ -28,7 +28,12 @@ from fiedler import (
     Training,
 )
 from fiedler.evaluation import accuracy
-from fiedler.exceptions import DisconnectedGraphWarning, InputError
+from fiedler.exceptions import (
+    CollapsedOutputsError,
+    CollapsedOutputsWarning,
+    DisconnectedGraphWarning,
+    InputError,
+)
 from fiedler.models.dscdan.recipe import resolve_recipe
 from fiedler.models.dscdan.rounds import Clusters, changed_share, surest
 from fiedler.networks.coder import build_coder
@@ -329,6 +334,32 @@ def test_a_stopped_fit_goes_on_to_the_same_result(at: tuple[str, int], tmp_path:
     np.testing.assert_array_equal(found.embedding_, wanted.embedding_)
     np.testing.assert_array_equal(found.labels_, wanted.labels_)
     assert [r["loss"] for r in found.history_] == [r["loss"] for r in wanted.history_]
+
+
+def test_other_clusters_than_those_of_the_checkpoint(tmp_path: Path) -> None:
+    recipe = replace(BRIEF, coder=DenseCoder((12,)), views=None)
+    given: dict[str, Any] = {"checkpoint": tmp_path / "check", "n_components": 8}
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, progress=Stop("joint 1", 2), **given)
+    for k, other in [(6, {}), (4, {"assign": "kmeans"}), (4, {"max_clusters": 5})]:
+        with pytest.raises(InputError, match="checkpoint of other rows, parameters"):
+            fit(recipe, k=k, **given, **other)
+
+
+def test_a_later_round_that_collapses_leaves_the_earlier_one() -> None:
+    wild = Training(steps=6, batch_size=64, learning_rate=1e6)
+    first, last = BRIEF.rounds[0], Round(LearnedGraph(), training=wild)
+    with pytest.warns(CollapsedOutputsWarning, match="round 2 of the joint phase") as seen:
+        model = fit(replace(BRIEF, rounds=(first, last, last)))
+    assert seen[0].filename == __file__
+    wanted = fit(replace(BRIEF, rounds=(first,)))
+    np.testing.assert_array_equal(model.embedding_, wanted.embedding_)
+    np.testing.assert_array_equal(model.labels_, wanted.labels_)
+    np.testing.assert_array_equal(model.transform(IMAGES), wanted.transform(IMAGES))
+    assert [row["kept"] for row in model.rounds_] == [True, False]
+    assert "ower the learning rate" in model.rounds_[1]["collapsed"]
+    with pytest.raises(CollapsedOutputsError):
+        fit(replace(BRIEF, rounds=(last, first)))
 
 
 def test_without_spectral_network_codes_are_clustered() -> None:

@@ -480,8 +480,9 @@ def test_a_network_that_is_too_small() -> None:
 def test_a_graph_that_falls_apart_is_told(tmp_path: Path) -> None:
     rows, _ = blobs(230)
     rows[:, 0] += 60.0 * (np.arange(230) % 23)
+    recipe = recipe_of(affinity=KNN(3), training=brief(3))
     with pytest.warns(DisconnectedGraphWarning) as seen:
-        net = SpectralNet(3, recipe=recipe_of(affinity=KNN(3)), random_state=0).fit(rows)
+        net = SpectralNet(3, recipe=recipe, random_state=0).fit(rows)
     [warning] = seen
     assert warning.filename == __file__
     text = str(warning.message)
@@ -494,7 +495,8 @@ def test_a_graph_that_falls_apart_is_told(tmp_path: Path) -> None:
     net.save(tmp_path / "m")
     assert fiedler.load(tmp_path / "m").n_connected_components_ == net.n_connected_components_
     # within batches there is no graph of all rows to count in
-    net.set_params(recipe=recipe_of(affinity=BatchAffinity(3))).fit(rows)
+    batches = recipe_of(affinity=BatchAffinity(3), training=brief(3))
+    net.set_params(recipe=batches).fit(rows)
     assert net.component_sizes_ is net.n_connected_components_ is None
     net.save(tmp_path / "n")
     assert fiedler.load(tmp_path / "n").component_sizes_ is None
@@ -572,6 +574,9 @@ def test_batch_affinities_that_cannot_be(wrong: dict[str, Any], message: str) ->
         BatchAffinity(**wrong)
 
 
+BATCHES = recipe_of(affinity=BatchAffinity())
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -590,13 +595,21 @@ def test_batch_affinities_that_cannot_be(wrong: dict[str, Any], message: str) ->
         ({"recipe": recipe_of(siamese=Siamese(n_neighbors=240))}, "240 neighbours need more than"),
         ({"recipe": recipe_of(affinity=lambda a, b: a)}, r"must return an array of shape \(len\(A"),
         ({"recipe": recipe_of(affinity=lambda a, b: -np.ones((len(a), len(b))))}, "negative"),
+        ({"n_clusters": "modularity", "recipe": BATCHES}, "n_clusters='modularity' needs a graph"),
+        ({"assign": "merge", "recipe": BATCHES}, "assign='merge' needs a graph of all rows, but"),
+        ({"assign": "cluster_qr", "n_components": 2}, "each of 3 clusters, got n_components=2"),
         ({"recipe": recipe_of(training=Training(precision="half"))}, "precision must be"),  # type: ignore[arg-type]
     ],
 )
 def test_parameters_that_cannot_be(params: dict[str, Any], message: str) -> None:
-    net = SpectralNet(**({"n_clusters": 3, "recipe": recipe_of()} | params))
+    steps: list[str] = []
+    net = SpectralNet(
+        **({"n_clusters": 3, "recipe": recipe_of()} | params),
+        progress=lambda stage, done, total: steps.append(stage),
+    )
     with pytest.raises(InputError, match=message):
         net.fit(ROWS)
+    assert "spectral map" not in steps  # refused before the training
     assert "labels_" not in vars(net)
     assert not Path("c").exists()
 
@@ -785,6 +798,8 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"random_state": 1}, ROWS, np.full(240, -1)),
         ({"n_components": 5}, ROWS, np.full(240, -1)),
         ({"recall": 0.9}, ROWS, np.full(240, -1)),
+        ({"assign": "kmeans"}, ROWS, np.full(240, -1)),
+        ({"max_clusters": 9}, ROWS, np.full(240, -1)),
         ({"image_shape": (2, 3)}, ROWS, np.full(240, -1)),
         ({"recipe": recipe_of()}, ROWS, np.full(240, -1)),
     ]

@@ -24,7 +24,7 @@ from fiedler.models.estimator import SavedEstimator
 from fiedler.models.fitting import Fit
 from fiedler.models.rows import check_rows, resolve_device, seed_from
 from fiedler.partition import Partition, assign_labels, nearest_center, rebuilt_partition
-from fiedler.partition.assign import Assignment
+from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.progress import silent
 from fiedler.training import Checkpoint, RowReader, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
@@ -50,6 +50,8 @@ class NetworkClustering(
     No row is kept, so ``predict`` costs one forward pass and a file holds no data.
     """
 
+    n_clusters: Any
+    max_clusters: Any
     image_shape: Any
     n_components: Any
     assign: str
@@ -180,6 +182,33 @@ class NetworkClustering(
         """Keep the sizes of the connected components of the graph of all rows, if there is one."""
         self.component_sizes_ = None if graph is None else np.bincount(ordered_components(graph))
 
+    def _check_readout(self, most: int, *, graph: bool) -> None:
+        """Refuse, before anything is trained, what cannot be read off the trained outputs.
+
+        Parameters
+        ----------
+        most : int
+            Clusters wanted, or the most that a rule may choose.
+        graph : bool
+            Whether there will be a graph of all rows.
+        """
+        if self.assign not in ASSIGNMENTS:
+            raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
+        for name, value in (("n_clusters", "modularity"), ("assign", "merge")):
+            if getattr(self, name) == value and not graph:
+                raise InputError(
+                    f"{name}={value!r} needs a graph of all rows, but the recipe has none: it is "
+                    f"trained on batches. Give the recipe a KNN(), or use {name}='auto'."
+                )
+        # a rule chooses fewer clusters than there are outputs
+        wanted = 0 if isinstance(self.n_clusters, str) else most
+        few = self.n_components is not None and self.n_components < wanted
+        if few and self.assign in ("cluster_qr", "discretize"):
+            raise InputError(
+                f"assign={self.assign!r} needs one output for each of {wanted} clusters, got "
+                f"n_components={self.n_components}; raise it or use assign='kmeans'."
+            )
+
     def _report_collapse(self, k: int, wanted: int) -> None:
         """Tell of outputs that hold fewer dimensions than there are clusters to tell apart."""
         rank = self.embedding_.shape[1]
@@ -258,6 +287,7 @@ class NetworkClustering(
             "seed": self._seed,
             "shape": [n, *self.row_shape_],
             "outputs": n_outputs,
+            "clusters": [str(self.n_clusters), str(self.max_clusters), self.assign],
             "recall": self.recall,
             "rows": digest(dense),
         }

@@ -77,7 +77,7 @@ def choose_clusters(
     values : ndarray of shape (m,)
         Their eigenvalues.
     graph : csr_matrix of shape (n, n) or None
-        Without one the rule is the eigengap.
+        Without one ``"auto"`` is the eigengap, and ``"modularity"`` was refused before.
     most : int
     rule : {"auto", "eigengap", "modularity"}
     seed : int

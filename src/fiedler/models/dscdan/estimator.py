@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from fiedler import persistence
-from fiedler.exceptions import InputError
+from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning
 from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.dscdan import rounds
 from fiedler.models.dscdan.recipe import DSCDANRecipe, resolve_recipe, settle
@@ -19,7 +20,6 @@ from fiedler.models.network import NetworkClustering
 from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device
 from fiedler.networks.dual import CodesOf, DecodedOf, DualNetwork
-from fiedler.partition.assign import ASSIGNMENTS
 from fiedler.spectrum.ritz import rayleigh_ritz
 from fiedler.training import RowReader, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
@@ -45,7 +45,8 @@ class DSCDAN(NetworkClustering):
     ----------
     n_clusters : int or {"auto", "eigengap", "modularity"}, default="auto"
         Clusters wanted, or the rule that chooses their number up to ``max_clusters``: as for
-        :class:`SpectralClustering`.
+        :class:`SpectralClustering`. Without a graph of all rows ``"auto"`` is ``"eigengap"``, and
+        ``"modularity"`` is refused.
     recipe : {"default", "paper"} or DSCDANRecipe, default="default"
         The parts: autoencoder, its loss, spectral network, graph, rounds of the joint phase.
     n_components : int or None, default=None
@@ -84,7 +85,8 @@ class DSCDAN(NetworkClustering):
     rounds_ : list of dict
         Of each round of the joint phase: round, clusters, changed (share of rows, against the
         round before or the codes), score (modularity on the graphs of rows and embeddings),
-        kept (whether it is the round whose networks are kept: that of the largest score).
+        kept (whether it is the round whose networks are kept: that of the largest score). A round
+        that collapsed ends the phase: its row says why (collapsed), and has no clusters.
     phases_ : dict of str to ndarray of shape (at most 2000, d), float32
         Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
     examples_ : dict of str to ndarray of shape (at most 64, d), float32
@@ -157,15 +159,15 @@ class DSCDAN(NetworkClustering):
         OutputError
             If the folder of the checkpoint does not exist.
         CollapsedOutputsError
-            If the training diverged.
+            If the pretraining or the first round diverged. Where a later one does, a
+            CollapsedOutputsWarning tells, and the best round before it is kept.
         """
-        if self.assign not in ASSIGNMENTS:
-            raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
         with self._all_or_nothing():
             rows = check_rows(self, X, reset=True)
             self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
             recipe = settle(resolve_recipe(self.recipe), self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
+            self._check_readout(most, graph=recipe.graph is not None)
             self._fit(rows, recipe, most)
             if self.component_sizes_ is not None:
                 warn_disconnected(self.component_sizes_, self.n_clusters_, _KNOBS)
@@ -238,28 +240,56 @@ class DSCDAN(NetworkClustering):
         network = self._network
         clusters = rounds.clusters_of_codes(network, reader, self._most, fit.seed)
         snapshots: list[rounds.Snapshot] = []
-        for number, spec in enumerate(recipe.rounds, start=1):
-            name = f"joint {number}"
-            with self._timed(name):
-                source = rounds.source_of(fit, spec, network, reader, graph, clusters)
-                rounds.place_centers(network, reader, clusters.labels)
-                task = rounds.joint_task(
-                    recipe, spec, network, reader, source, self.row_shape_, clusters
-                )
-                fit.train(task, spec.training, name)
-            with self._timed(f"assignment {number}"):
-                self._read_out(reader, recipe, graph, source)
+        for number in range(1, len(recipe.rounds) + 1):
+            try:
+                self._fit_round(fit, recipe, reader, graph, clusters, number)
+            except CollapsedOutputsError as error:
+                if not snapshots:
+                    raise
+                self._tell_of_collapse(number, error)
+                break
             changed = rounds.changed_share(clusters.labels, self.labels_)
             self.rounds_.append(
                 {"round": number, "clusters": self.n_clusters_, "changed": round(changed, 6)}
             )
-            self.phases_[name] = self.embedding_[self.phase_rows_].astype(np.float32)
+            self.phases_[f"joint {number}"] = self.embedding_[self.phase_rows_].astype(np.float32)
             clusters = rounds.Clusters(self.labels_, self.confidence_)
             snapshots.append(self._snapshot())
             if changed <= recipe.settled:
                 break
         with self._timed("choice"):
             self._keep_best(snapshots, rounds.score_snapshots(snapshots, graph, fit))
+
+    def _fit_round(
+        self,
+        fit: Fit,
+        recipe: DSCDANRecipe,
+        reader: RowReader,
+        graph: sp.csr_matrix | None,
+        clusters: rounds.Clusters,
+        number: int,
+    ) -> None:
+        """Train all networks for one round, and read the clusters off them."""
+        network, spec = self._network, recipe.rounds[number - 1]
+        with self._timed(f"joint {number}"):
+            source = rounds.source_of(fit, spec, network, reader, graph, clusters)
+            rounds.place_centers(network, reader, clusters.labels)
+            task = rounds.joint_task(
+                recipe, spec, network, reader, source, self.row_shape_, clusters
+            )
+            fit.train(task, spec.training, f"joint {number}")
+        with self._timed(f"assignment {number}"):
+            self._read_out(reader, recipe, graph, source)
+
+    def _tell_of_collapse(self, number: int, error: CollapsedOutputsError) -> None:
+        """Record and tell that a round came to nothing, so that those before it stand."""
+        self.rounds_.append({"round": number, "collapsed": str(error)})
+        warnings.warn(
+            f"round {number} of the joint phase collapsed and is left out, with those after it; "
+            f"the best round before it is kept. {error}",
+            CollapsedOutputsWarning,
+            stacklevel=5,
+        )
 
     def _read_out(
         self,
@@ -306,8 +336,9 @@ class DSCDAN(NetworkClustering):
     def _keep_best(self, snapshots: list[rounds.Snapshot], scores: list[float]) -> None:
         """Take up the round of the largest score."""
         best = int(np.argmax(scores))
-        for i, (row, score) in enumerate(zip(self.rounds_, scores, strict=True)):
-            row |= {"score": score, "kept": i == best}
+        for i, row in enumerate(self.rounds_):
+            # a round that collapsed, the last, has no snapshot
+            row |= {"score": scores[i] if i < len(scores) else None, "kept": i == best}
         chosen = snapshots[best]
         load_module(self._network, chosen.weights, "")
         self._rotation, self.eigenvalues_ = chosen.rotation, chosen.eigenvalues

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fiedler import persistence
-from fiedler.exceptions import InputError, SmallNetworkWarning
+from fiedler.exceptions import SmallNetworkWarning
 from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, warn_disconnected
@@ -25,7 +25,6 @@ from fiedler.models.spectralnet import stages
 from fiedler.models.spectralnet.recipe import SpectralNetRecipe, resolve_recipe, settle
 from fiedler.networks.build import Standardize
 from fiedler.networks.capacity import vc_capacity, vc_needed
-from fiedler.partition.assign import ASSIGNMENTS
 from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
 from fiedler.training import RowReader
 from fiedler.training.processes import is_first, join_processes, own_device
@@ -60,7 +59,8 @@ class SpectralNet(NetworkClustering):
     ----------
     n_clusters : int or {"auto", "eigengap", "modularity"}, default="auto"
         Clusters wanted, or the rule that chooses their number up to ``max_clusters``: as for
-        :class:`SpectralClustering`.
+        :class:`SpectralClustering`. Without a graph of all rows ``"auto"`` is ``"eigengap"``, and
+        ``"modularity"`` is refused.
     recipe : {"default", "paper"} or SpectralNetRecipe, default="default"
         The parts: codes, Siamese affinity, graph, network, loss, training.
     n_components : int or None, default=None
@@ -177,8 +177,6 @@ class SpectralNet(NetworkClustering):
         CollapsedOutputsError
             If the training diverged.
         """
-        if self.assign not in ASSIGNMENTS:
-            raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
         with self._all_or_nothing():
             rows = check_rows(self, X, reset=True)
             self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
@@ -187,6 +185,7 @@ class SpectralNet(NetworkClustering):
                 recipe = replace(recipe, affinity=KNN(), siamese=None, alternate=False)
             recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
+            self._check_readout(most, graph=recipe.uses_graph)
             labels = None
             if known_labels is not None:
                 labels = check_known_labels(known_labels, int(rows.shape[0]))
