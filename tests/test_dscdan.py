@@ -34,7 +34,6 @@ from fiedler.exceptions import (
     DisconnectedGraphWarning,
     InputError,
 )
-from fiedler.models.dscdan.recipe import resolve_recipe
 from fiedler.models.dscdan.rounds import Clusters, changed_share, surest
 from fiedler.networks.coder import build_coder
 from fiedler.networks.discriminators import GlobalCritic, LocalCritic
@@ -66,6 +65,8 @@ BRIEF = DSCDANRecipe(
     joint_batch=32,
     extra_outputs=0,
 )
+
+CODES = replace(BRIEF, spectral=None)
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -381,12 +382,31 @@ def test_a_graph_that_falls_apart_is_told() -> None:
     assert model.component_sizes_.tolist() == [4] * 23
 
 
+def test_the_published_ablations_are_kmeans_on_the_codes(tmp_path: Path) -> None:
+    recipe = replace(DSCDANRecipe.named("paper"), n_codes=8, pretraining=STEPS, spectral=None)
+    model = fit(recipe)
+    assert model.eigenvalues_ is None
+    codes = model.codes(IMAGES)
+    np.testing.assert_array_equal(model.embedding_, codes)
+    squared = ((codes[:, None] - model._partition.centers) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(model.labels_, squared.argmin(axis=1))
+    assert model.n_clusters_ == 4
+    # Lloyd's fixed point: each centre is the mean of its rows
+    means = np.stack([codes[model.labels_ == c].mean(axis=0) for c in range(4)])
+    np.testing.assert_allclose(means, model._partition.centers, atol=0.05 * codes.std())
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(fiedler.load(tmp_path / "m").predict(IMAGES), model.labels_)
+    module, _ = model.export_module()
+    found = module(torch.from_numpy(IMAGES.reshape(400, -1)).float())["distances"]
+    assert (found.argmin(dim=1).numpy() == model.labels_).mean() > 0.99
+
+
 def test_settled_clusters_end_the_rounds() -> None:
     assert len(fit(replace(BRIEF, settled=1.0)).rounds_) == 1
 
 
 def test_the_published_procedure_runs() -> None:
-    paper = resolve_recipe("paper")
+    paper = DSCDANRecipe.named("paper")
     recipe = replace(
         paper,
         n_codes=8,
@@ -425,6 +445,8 @@ def test_number_of_clusters_by_rule(rule: str) -> None:
         (lambda: LearnedGraph("pixels"), "'codes' or 'hidden'"),  # type: ignore[arg-type]
         (lambda: DualLoss(relative=-1), "must not be negative"),
         (lambda: ConvCoder((8, 8), (2,)), "one stride for each"),
+        (lambda: fit(replace(CODES, graph=None), k="auto"), "n_clusters must be a number and"),  # type: ignore[arg-type]
+        (lambda: fit(replace(CODES, graph=None), assign="discretize"), "clusters the codes by"),
         (lambda: DSCDAN(2, recipe="best").fit(IMAGES), "recipe must be one of"),
         (
             lambda: DSCDAN(2, recipe=DSCDANRecipe(coder=ConvCoder())).fit(np.eye(9)),

@@ -43,7 +43,7 @@ from fiedler.exceptions import (
 from fiedler.graph import SearchOptions
 from fiedler.graph.known_labels import check_known_labels, constrain_batch, constrain_graph
 from fiedler.models.readout import rotate_by_batches
-from fiedler.models.spectralnet.recipe import resolve_recipe, settle
+from fiedler.models.spectralnet.recipe import settle
 from fiedler.spectrum.ritz import rayleigh_ritz, ritz_rotation, subspace_distance
 
 SMALL = DenseMap((32,), batch_norm=False)
@@ -291,7 +291,7 @@ def test_every_part_tells_far_groups_apart(name: str) -> None:
 
 
 def test_the_published_recipe_end_to_end(tmp_path: Path) -> None:
-    paper = resolve_recipe("paper")
+    paper = SpectralNetRecipe.named("paper")
     settled = settle(paper, (6,), 500)
     assert settled == paper
     assert paper.codes == Autoencoder((512, 512, 2048), 10)
@@ -584,6 +584,7 @@ BATCHES = recipe_of(affinity=BatchAffinity())
             {"recipe": "fast"},
             r"recipe must be one of \['default', 'paper'\] or a SpectralNetRecipe",
         ),
+        ({"recipe": ["paper"]}, r"or a SpectralNetRecipe, got \['paper'\]"),
         ({"assign": "best"}, "assign must be one of"),
         ({"n_clusters": 500}, "n_clusters must be between 1 and 240"),
         ({"n_clusters": "many"}, "n_clusters must be an integer, 'auto'"),

@@ -7,6 +7,7 @@ import hashlib
 import math
 import re
 import warnings
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -61,7 +62,7 @@ class NetworkClustering(
     progress: Any
     embedding_: np.ndarray
     labels_: np.ndarray
-    eigenvalues_: np.ndarray
+    eigenvalues_: np.ndarray | None
     component_sizes_: np.ndarray | None
     history_: list[dict[str, Any]]
     _network: nn.Module
@@ -302,11 +303,9 @@ class NetworkClustering(
         if len(used) < partition.n_clusters:  # a centre that is nearest to no row
             kept = np.isin(partition.center_labels, used)
             compact = np.searchsorted(used, partition.center_labels[kept])
-            partition = Partition(labels, partition.centers[kept], compact, partition.method)
+            partition = replace(partition, centers=partition.centers[kept], center_labels=compact)
             labels, confidence = nearest_center(self.embedding_, partition)
-        self._partition = Partition(
-            labels, partition.centers, partition.center_labels, partition.method
-        )
+        self._partition = replace(partition, labels=labels)
         self.labels_, self.confidence_ = labels, confidence
         self.n_clusters_ = partition.n_clusters
         self.assignment_ = partition.method
@@ -316,18 +315,18 @@ class NetworkClustering(
             "row_shape": list(self.row_shape_),
             "n_outputs": int(self._rotation.shape[0]),
             "assignment": self.assignment_,
+            "unit_rows": self._partition.unit_rows,
             "history": self.history_,
         }
         arrays = {
             "embedding_": self.embedding_,
-            "eigenvalues_": self.eigenvalues_,
             "labels_": self.labels_,
             "rotation": self._rotation,
             "centers": self._partition.centers,
             "center_labels": self._partition.center_labels,
         }
-        if self.component_sizes_ is not None:
-            arrays["component_sizes_"] = self.component_sizes_
+        optional = {"eigenvalues_": self.eigenvalues_, "component_sizes_": self.component_sizes_}
+        arrays |= {name: array for name, array in optional.items() if array is not None}
         return kept, arrays | module_arrays(self._network, "network.")
 
     @classmethod
@@ -341,10 +340,10 @@ class NetworkClustering(
         load_module(estimator._network, arrays, "network.")
         estimator._rotation = arrays["rotation"]
         estimator.embedding_ = arrays["embedding_"]
-        estimator.eigenvalues_ = arrays["eigenvalues_"]
+        estimator.eigenvalues_ = arrays.get("eigenvalues_")
         estimator.component_sizes_ = arrays.get("component_sizes_")
         parts = (arrays["labels_"], arrays["centers"], arrays["center_labels"])
-        estimator._keep_partition(Partition(*parts, kept["assignment"]))
+        estimator._keep_partition(Partition(*parts, kept["assignment"], kept["unit_rows"]))
         return estimator
 
 
@@ -360,12 +359,14 @@ class _Exported(nn.Module):
         self.register_buffer("rotation", torch.from_numpy(rotation).float())
         self.register_buffer("centers", torch.from_numpy(partition.centers).float())
         clusters = range(partition.n_clusters)
+        self.unit_rows = partition.unit_rows
         self.members = [np.flatnonzero(partition.center_labels == c).tolist() for c in clusters]
 
     def forward(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
         embedding = self.network(rows) @ self.rotation
         points = embedding[:, : self.centers.shape[1]]
-        points = points / points.square().sum(dim=1, keepdim=True).clamp_min(1e-30).sqrt()
+        if self.unit_rows:
+            points = points / points.square().sum(dim=1, keepdim=True).clamp_min(1e-30).sqrt()
         squared = (points[:, None, :] - self.centers).square().sum(dim=2)
         nearest = [squared[:, own].min(dim=1).values for own in self.members]
         return {"embedding": embedding, "distances": torch.stack(nearest, dim=1).sqrt()}

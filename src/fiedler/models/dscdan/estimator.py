@@ -11,15 +11,17 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from fiedler import persistence
-from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning
+from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError
 from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.dscdan import rounds
-from fiedler.models.dscdan.recipe import DSCDANRecipe, resolve_recipe, settle
+from fiedler.models.dscdan.recipe import DSCDANRecipe, settle
 from fiedler.models.fitting import Fit, Source, fit_graph
 from fiedler.models.network import NetworkClustering
 from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device
 from fiedler.networks.dual import CodesOf, DecodedOf, DualNetwork
+from fiedler.partition import Partition
+from fiedler.partition.centers import kmeans
 from fiedler.spectrum.ritz import rayleigh_ritz
 from fiedler.training import RowReader, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
@@ -28,6 +30,7 @@ from fiedler.training.processes import is_first, join_processes, own_device
 
 # What is kept of each phase to be looked at.
 _PHASE_ROWS, _EXAMPLES = 2000, 64
+_CODES_STARTS = 10
 # What a user turns where the graph falls apart.
 _KNOBS = "n_neighbors, as in recipe=DSCDANRecipe(graph=KNN(20)), or n_clusters"
 
@@ -77,9 +80,10 @@ class DSCDAN(NetworkClustering):
         How much nearer a row is to its own cluster's centre than to another's, 0 to 1.
     n_clusters_ : int
     embedding_ : ndarray of shape (n, n_components), float64
-        Approximate eigenvectors by rising eigenvalue.
-    eigenvalues_ : ndarray of shape (n_components,)
-        Rayleigh quotients of the columns, as for :class:`SpectralNet`.
+        Approximate eigenvectors by rising eigenvalue; the codes where these are clustered
+        (``spectral=None`` without a graph).
+    eigenvalues_ : ndarray of shape (n_components,) or None
+        Rayleigh quotients of the columns, as for :class:`SpectralNet`; None of codes.
     history_ : list of dict
         Training: stage, step, loss, learning_rate, seconds.
     rounds_ : list of dict
@@ -165,9 +169,13 @@ class DSCDAN(NetworkClustering):
         with self._all_or_nothing():
             rows = check_rows(self, X, reset=True)
             self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
-            recipe = settle(resolve_recipe(self.recipe), self.row_shape_, int(rows.shape[0]))
+            recipe = self.recipe
+            if not isinstance(recipe, DSCDANRecipe):
+                recipe = DSCDANRecipe.named(recipe)
+            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
             self._check_readout(most, graph=recipe.graph is not None)
+            self._check_codes(recipe)
             self._fit(rows, recipe, most)
             if self.component_sizes_ is not None:
                 warn_disconnected(self.component_sizes_, self.n_clusters_, _KNOBS)
@@ -211,7 +219,9 @@ class DSCDAN(NetworkClustering):
             with self._timed("graph"):
                 graph = fit_graph(fit, recipe.graph, rows, None)
         self._keep_components(graph)
-        if recipe.spectral is None:
+        if recipe.spectral is None and graph is None:
+            self._cluster_codes(reader)
+        elif recipe.spectral is None:
             self._read_out(reader, recipe, graph, None)
         else:
             self._fit_rounds(fit, recipe, reader, graph)
@@ -319,6 +329,27 @@ class DSCDAN(NetworkClustering):
         self.eigenvalues_ = rotation.values[:kept]
         self._report_collapse(k, kept)
         self._keep_partition(self._assign(k, graph))
+
+    def _cluster_codes(self, reader: RowReader) -> None:
+        """Cluster the codes by k-means, as they are: the paper's ablations."""
+        codes = self._finite_outputs(reader)
+        rng = np.random.default_rng(self._seed)
+        labels, centers = kmeans(codes, self._most, n_init=_CODES_STARTS, rng=rng)
+        self._rotation = np.eye(codes.shape[1])
+        self.embedding_, self.eigenvalues_ = self._embed(reader), None
+        owners = np.arange(len(centers))
+        self._keep_partition(Partition(labels, centers, owners, "kmeans", unit_rows=False))
+
+    def _check_codes(self, recipe: DSCDANRecipe) -> None:
+        """Refuse what asks for eigenvectors where codes are clustered."""
+        if recipe.spectral is not None or recipe.graph is not None:
+            return
+        if isinstance(self.n_clusters, str) or self.assign not in ("auto", "kmeans"):
+            raise InputError(
+                f"spectral=None without a graph clusters the codes by k-means: n_clusters must be "
+                f"a number and assign 'auto' or 'kmeans', got {self.n_clusters!r} and "
+                f"{self.assign!r}. Give the recipe graph=KNN() for others."
+            )
 
     def _wanted(self, k: int, recipe: DSCDANRecipe, n: int) -> int:
         smallest = min(spec.training.batch_size for spec in recipe.rounds)

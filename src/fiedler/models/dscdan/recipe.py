@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN
-from fiedler.models.spectralnet.recipe import FEW_ROWS, BatchAffinity, check_part
+from fiedler.models.spectralnet.recipe import FEW_ROWS, BatchAffinity, check_part, find_named
 from fiedler.networks import DenseMap, RandomAffine
 from fiedler.networks.coder import ConvCoder, DenseCoder
 from fiedler.networks.orthonormal import ORTHONORMALIZATIONS, Orthonormalization
@@ -86,7 +86,8 @@ class DSCDANRecipe(ShortRepr):
 
     The ablations of the paper's table 4: ``loss=DualLoss(relative=0, global_information=0,
     local_information=0)`` is the plain autoencoder, the other weights add "MI" and "RS", and
-    ``spectral=None`` leaves out the spectral network, so that codes are clustered.
+    ``spectral=None`` leaves out the spectral network, so that codes are clustered: all by
+    ``replace(DSCDANRecipe.named("paper"), ...)``.
 
     Parameters
     ----------
@@ -101,7 +102,8 @@ class DSCDANRecipe(ShortRepr):
     pretraining : Training, None or "auto"
         Of the autoencoder alone.
     spectral : DenseMap or None
-        The spectral network, from codes to outputs. None: no joint phase.
+        The spectral network, from codes to outputs. None: no joint phase; without a graph k-means
+        clusters the codes, with one they are rotated to its eigenvectors first.
     graph : KNN or None
         Of the rows: it trains rounds without a graph of their own, orders the eigenvectors and
         judges the clusters. None, as published: batches order them, k-means reads them.
@@ -157,7 +159,8 @@ class DSCDANRecipe(ShortRepr):
                 f"rounds must be a tuple of one or more Round(...), got {self.rounds!r}; "
                 "spectral=None leaves the joint phase out."
             )
-        if self.graph is None and any(r.graph is None for r in self.rounds):
+        joint = self.spectral is not None
+        if joint and self.graph is None and any(r.graph is None for r in self.rounds):
             raise InputError(
                 "a Round() without a graph of its own trains on that of the rows, but graph=None."
             )
@@ -170,8 +173,17 @@ class DSCDANRecipe(ShortRepr):
             raise InputError("n_codes, critic_width must be at least 1 and joint_batch 2.")
         if self.extra_outputs < 0 or self.joint_weight < 0 or self.settled < 0:
             raise InputError("extra_outputs, joint_weight and settled must not be negative.")
-        if self.spectral is None and self.graph is None:
-            raise InputError("spectral=None needs a graph to order the codes' directions by.")
+
+    @classmethod
+    def named(cls, name: str) -> DSCDANRecipe:
+        """Return the recipe ``"default"`` or ``"paper"``, to use or to vary by ``replace``.
+
+        Raises
+        ------
+        InputError
+            If there is no recipe of this name.
+        """
+        return find_named(_NAMED, name, cls.__name__)
 
 
 _PAPER_ROUND = Round(BatchAffinity(n_neighbors=3, scale_neighbor=3), training=Training(steps=500))
@@ -191,23 +203,6 @@ _PAPER = DSCDANRecipe(
 _PAPER_DENSE = DenseCoder((500, 500, 2000), batch_norm=False)
 _NAMED = {"default": DSCDANRecipe(), "paper": _PAPER}
 _SMALL_CODER = DenseCoder((64,), batch_norm=False)
-
-
-def resolve_recipe(recipe: DSCDANRecipe | str) -> DSCDANRecipe:
-    """Return the recipe of a name, or the recipe itself.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown.
-    """
-    if isinstance(recipe, DSCDANRecipe):
-        return recipe
-    if recipe not in _NAMED:
-        raise InputError(
-            f"recipe must be one of {sorted(_NAMED)} or a DSCDANRecipe, got {recipe!r}."
-        )
-    return _NAMED[recipe]
 
 
 def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSCDANRecipe:

@@ -22,7 +22,7 @@ from fiedler.models.network import NetworkClustering, digest
 from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device
 from fiedler.models.spectralnet import stages
-from fiedler.models.spectralnet.recipe import SpectralNetRecipe, resolve_recipe, settle
+from fiedler.models.spectralnet.recipe import SpectralNetRecipe, settle
 from fiedler.networks.build import Standardize
 from fiedler.networks.capacity import vc_capacity, vc_needed
 from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
@@ -180,7 +180,9 @@ class SpectralNet(NetworkClustering):
         with self._all_or_nothing():
             rows = check_rows(self, X, reset=True)
             self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
-            recipe = resolve_recipe(self.recipe)
+            recipe = self.recipe
+            if not isinstance(recipe, SpectralNetRecipe):
+                recipe = SpectralNetRecipe.named(recipe)
             if graph is not None:
                 recipe = replace(recipe, affinity=KNN(), siamese=None, alternate=False)
             recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, Epsilon
@@ -24,6 +25,16 @@ def check_part(name: str, value: object, kinds: tuple[type, ...], *words: str) -
         return
     allowed = [*(repr(word) for word in words), *(kind.__name__ for kind in kinds)]
     raise InputError(f"{name} must be {' or '.join(allowed)}, got {value!r}.")
+
+
+Recipe = TypeVar("Recipe")
+
+
+def find_named(recipes: Mapping[str, Recipe], name: object, kind: str) -> Recipe:
+    """Return the recipe of a name, or tell which names there are."""
+    if not isinstance(name, str) or name not in recipes:
+        raise InputError(f"recipe must be one of {sorted(recipes)} or a {kind}, got {name!r}.")
+    return recipes[name]
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,6 +135,17 @@ class SpectralNetRecipe(ShortRepr):
         if self.extra_outputs < 0:
             raise InputError(f"extra_outputs must not be negative, got {self.extra_outputs}.")
 
+    @classmethod
+    def named(cls, name: str) -> SpectralNetRecipe:
+        """Return the recipe ``"default"`` or ``"paper"``, to use or to vary by ``replace``.
+
+        Raises
+        ------
+        InputError
+            If there is no recipe of this name.
+        """
+        return find_named(_NAMED, name, cls.__name__)
+
     @property
     def uses_graph(self) -> bool:
         """Whether batches follow the edges of a graph of all rows."""
@@ -145,23 +167,6 @@ _NAMED = {"default": SpectralNetRecipe(), "paper": _PAPER}
 # So few rows need no wide layers, and all of them fit into a batch.
 FEW_ROWS = 2000
 _SMALL_MAP = DenseMap((64, 64), batch_norm=False)
-
-
-def resolve_recipe(recipe: SpectralNetRecipe | str) -> SpectralNetRecipe:
-    """Return the recipe of a name, or the recipe itself.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown.
-    """
-    if isinstance(recipe, SpectralNetRecipe):
-        return recipe
-    if recipe not in _NAMED:
-        raise InputError(
-            f"recipe must be one of {sorted(_NAMED)} or a SpectralNetRecipe, got {recipe!r}."
-        )
-    return _NAMED[recipe]
 
 
 def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -> SpectralNetRecipe:
