@@ -1,4 +1,4 @@
-"""One clustering of a set in a process of its own: scores, seconds, peak memory as JSON.
+"""One clustering of a set in a process of its own: scores, seconds, memory, warnings as JSON.
 
     python benchmarks/fit_network.py mnist_test default --seed 0 [--rows 2000] [--steps 20]
 
@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -292,7 +293,9 @@ def main() -> None:
     k = len(np.unique(split.y))
     before = peak_mb()
     start, cpu = time.perf_counter(), time.process_time()
-    labels, predict = METHODS[given.method](split.X, k, given.seed, given.steps)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        labels, predict = METHODS[given.method](split.X, k, given.seed, given.steps)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     result: dict[str, Any] = {
         "n": len(split.y),
@@ -303,7 +306,10 @@ def main() -> None:
         "cpu seconds": cpu,  # of all threads: other work on the machine hardly counts
         "peak_mb": peak_mb(),  # before the prediction of new rows
         "before_mb": before,
+        "warnings": [each.category.__name__ for each in caught],
     }
+    for each in caught:
+        warnings.showwarning(each.message, each.category, each.filename, each.lineno)
     if split.y_new is not None:
         new = predict(split.X_new)
         result |= {"acc unseen": accuracy(split.y_new, new), "nmi unseen": nmi(split.y_new, new)}
