@@ -34,6 +34,7 @@ from fiedler.exceptions import (
     DisconnectedGraphWarning,
     InputError,
 )
+from fiedler.models.dscdan.recipe import settle
 from fiedler.models.dscdan.rounds import Clusters, changed_share, surest
 from fiedler.networks.coder import build_coder
 from fiedler.networks.discriminators import GlobalCritic, LocalCritic
@@ -150,7 +151,16 @@ def test_local_critic_is_a_convolution_on_both_side_by_side() -> None:
             hidden = both @ weight.T + critic.of_place.bias
             one = critic.last(critic.score(hidden[:, :, None, None]))[:, 0, 0, 0]
             torch.testing.assert_close(critic(features, codes)[:, u, v], one)
-    assert GlobalCritic(4, 3, 5)(features, codes).shape == (2,)
+
+
+def test_global_critic_sees_the_places_or_their_mean() -> None:
+    features, codes = numbers(2, 4, 3, 2), numbers(2, 3, seed=1)
+    turned = features.flip(2)
+    for places, same in ((None, True), (6, False)):
+        critic = GlobalCritic(4, 3, 5, places)
+        scores = critic(features, codes)
+        assert scores.shape == (2,)
+        assert torch.allclose(scores, critic(turned, codes), atol=1e-6) == same
 
 
 @pytest.mark.parametrize(
@@ -199,6 +209,7 @@ def dual_network(seed: int = 0) -> DualNetwork:
         n_outputs=4,
         n_centers=4,
         critic_width=6,
+        whole_map=False,
         seed=seed,
     )
     network.measure(torch.from_numpy(IMAGES.reshape(400, -1)).float())
@@ -419,6 +430,21 @@ def test_the_published_procedure_runs() -> None:
     assert model.rounds_[-1]["kept"]
 
 
+def test_the_published_procedure_is_that_of_the_paper() -> None:
+    paper = DSCDANRecipe.named("paper")
+    assert (paper.alternate, paper.whole_map, paper.normalized, paper.views) == (
+        True,
+        True,
+        False,
+        None,
+    )
+    for shape, channels in (((28, 28), (16, 16, 32, 32)), ((16, 16), (16, 32))):
+        coder = settle(paper, shape, 10_000).coder
+        assert (coder.channels, coder.kernel, coder.batch_norm) == (channels, 3, False)
+        assert sorted(coder.strides)[-2:] == [2, 2]
+    assert isinstance(settle(paper, (50,), 10_000).coder, DenseCoder)
+
+
 def test_colour_vectors_and_no_pretraining() -> None:
     colour = np.stack([IMAGES, IMAGES.transpose(0, 2, 1), 16 - IMAGES], axis=-1)[:120, :, :7]
     model = fit(replace(BRIEF, pretraining=None), colour)
@@ -437,10 +463,14 @@ def test_number_of_clusters_by_rule(rule: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DSCDANRecipe(coder=3), "coder must be 'auto' or ConvCoder or DenseCoder"),
+        (
+            lambda: DSCDANRecipe(coder=3),
+            "coder must be 'auto' or 'paper' or ConvCoder or DenseCoder",
+        ),
         (lambda: DSCDANRecipe(rounds=()), "rounds must be a tuple"),
         (lambda: DSCDANRecipe(graph=None), "graph=None"),
         (lambda: DSCDANRecipe(joint_batch=1), "joint_batch"),
+        (lambda: DSCDANRecipe(alternate=True), r"alternate=True needs batches of random rows, as"),
         (lambda: Round(known=2), "share between 0 and 1"),
         (lambda: LearnedGraph("pixels"), "'codes' or 'hidden'"),  # type: ignore[arg-type]
         (lambda: DualLoss(relative=-1), "must not be negative"),

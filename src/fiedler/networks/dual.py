@@ -62,6 +62,8 @@ class DualNetwork(nn.Module):
     n_centers : int
         Gaussians of the joint phase's prior.
     critic_width : int
+    whole_map : bool
+        Whether the global critic sees the whole feature map, or its mean over the places.
     seed : int
     """
 
@@ -75,6 +77,7 @@ class DualNetwork(nn.Module):
         n_outputs: int,
         n_centers: int,
         critic_width: int,
+        whole_map: bool,
         seed: int,
     ) -> None:
         super().__init__()
@@ -87,7 +90,9 @@ class DualNetwork(nn.Module):
         self.encoder, self.decoder = built.encoder, built.decoder
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed + 1)
-            self.global_critic = GlobalCritic(built.n_features, n_codes, critic_width)
+            self.global_critic = GlobalCritic(
+                built.n_features, n_codes, critic_width, built.n_places if whole_map else None
+            )
             self.local_critic = LocalCritic(built.n_features, n_codes, critic_width)
         self.centers = nn.Parameter(torch.zeros(n_centers, n_codes))
         self.spectral: nn.Module | None = None

@@ -240,6 +240,7 @@ class DSCDAN(NetworkClustering):
             n_outputs=n_outputs,
             n_centers=self._most,
             critic_width=recipe.critic_width,
+            whole_map=recipe.whole_map,
             seed=self._seed,
         )
 
@@ -420,4 +421,4 @@ class DSCDAN(NetworkClustering):
 
 
 # What of a recipe the network is built from.
-_BUILT_FROM = ("coder", "n_codes", "critic_width", "spectral")
+_BUILT_FROM = ("coder", "n_codes", "critic_width", "whole_map", "spectral")

@@ -91,14 +91,18 @@ class DSCDANRecipe(ShortRepr):
 
     Parameters
     ----------
-    coder : ConvCoder, DenseCoder or "auto"
-        Encoder and mirrored decoder. ``"auto"``: convolutional for images.
+    coder : ConvCoder, DenseCoder, "auto" or "paper"
+        Encoder and mirrored decoder. ``"auto"``: convolutional for images. ``"paper"``: the
+        published convolutions, 16-16-32-32, or 16-32 for images of at most 16 pixels (USPS).
     n_codes : int
         Numbers in a code.
     loss : DualLoss
         Weights of the autoencoder's terms.
     critic_width : int
         Hidden units of the two critics of mutual information.
+    whole_map : bool
+        Whether the global critic sees the whole feature map, as published, or its mean over the
+        places.
     pretraining : Training, None or "auto"
         Of the autoencoder alone.
     spectral : DenseMap or None
@@ -125,6 +129,8 @@ class DSCDANRecipe(ShortRepr):
         The normalised Laplacian's loss.
     orthonormalization : {"cholesky", "qr"}
         How the last layer's weights are computed.
+    alternate : bool
+        The published training of the spectral network, as for :class:`SpectralNetRecipe`.
     extra_outputs : int
         Outputs beyond the number of clusters.
     """
@@ -133,6 +139,7 @@ class DSCDANRecipe(ShortRepr):
     n_codes: int = 120
     loss: DualLoss = _LOSS
     critic_width: int = 64
+    whole_map: bool = False
     pretraining: Any = "auto"
     spectral: Any = _SPECTRAL
     graph: Any = _GRAPH
@@ -144,11 +151,12 @@ class DSCDANRecipe(ShortRepr):
     cluster_prior: bool = True
     normalized: bool = True
     orthonormalization: Orthonormalization = "cholesky"
+    alternate: bool = False
     extra_outputs: int = 4
 
     def __post_init__(self) -> None:
         """Refuse what no part can use."""
-        check_part("coder", self.coder, (ConvCoder, DenseCoder), "auto")
+        check_part("coder", self.coder, (ConvCoder, DenseCoder), "auto", "paper")
         check_part("loss", self.loss, (DualLoss,))
         check_part("pretraining", self.pretraining, (Training, type(None)), "auto")
         check_part("spectral", self.spectral, (DenseMap, type(None)))
@@ -163,6 +171,11 @@ class DSCDANRecipe(ShortRepr):
         if joint and self.graph is None and any(r.graph is None for r in self.rounds):
             raise InputError(
                 "a Round() without a graph of its own trains on that of the rows, but graph=None."
+            )
+        if self.alternate and not all(isinstance(r.graph, BatchAffinity) for r in self.rounds):
+            raise InputError(
+                "alternate=True needs batches of random rows, as in rounds=(Round(BatchAffinity()),"
+                f"); got rounds={self.rounds!r}."
             )
         if self.orthonormalization not in ORTHONORMALIZATIONS:
             raise InputError(
@@ -188,7 +201,8 @@ class DSCDANRecipe(ShortRepr):
 
 _PAPER_ROUND = Round(BatchAffinity(n_neighbors=3, scale_neighbor=3), training=Training(steps=500))
 _PAPER = DSCDANRecipe(
-    coder=ConvCoder((16, 16, 32, 32), (1, 2, 1, 2), width=None, batch_norm=False),
+    coder="paper",
+    whole_map=True,
     pretraining=Training(steps=4000, batch_size=256),
     spectral=DenseMap((1024, 1024, 512), batch_norm=False),
     graph=None,
@@ -197,8 +211,13 @@ _PAPER = DSCDANRecipe(
     views=None,
     joint_weight=1.0,
     normalized=False,
+    alternate=True,
     extra_outputs=0,
 )
+_PAPER_CODER = ConvCoder((16, 16, 32, 32), (1, 2, 1, 2), width=None, batch_norm=False)
+# of USPS, 16 x 16
+_PAPER_SMALL = ConvCoder((16, 32), (2, 2), width=None, batch_norm=False)
+_SMALL_SIDE = 16
 # The paper has no vectors; this is the mirror usual for them.
 _PAPER_DENSE = DenseCoder((500, 500, 2000), batch_norm=False)
 _NAMED = {"default": DSCDANRecipe(), "paper": _PAPER}
@@ -212,8 +231,9 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
     coder, views, pretraining = recipe.coder, recipe.views, recipe.pretraining
     if coder == "auto":
         coder = ConvCoder() if images else _SMALL_CODER if few else DenseCoder()
-    if coder == _PAPER.coder and not images:
-        coder = _PAPER_DENSE
+    if coder == "paper":
+        convolutions = _PAPER_SMALL if max(row_shape[:2]) <= _SMALL_SIDE else _PAPER_CODER
+        coder = convolutions if images else _PAPER_DENSE
     if views == "auto":
         views = RandomAffine() if images and recipe.graph is not None else None
     if views is not None and not images:

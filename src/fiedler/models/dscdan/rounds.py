@@ -145,6 +145,7 @@ def joint_task(
         source,
         spec.training.batch_size,
         normalized=recipe.normalized,
+        alternate=recipe.alternate,
         views=recipe.views,
         image_shape=row_shape,
     )
