@@ -25,6 +25,7 @@ from fiedler import (
     ConvMap,
     DenseMap,
     Epsilon,
+    Gaussian,
     ImageFolder,
     RandomAffine,
     Siamese,
@@ -399,13 +400,11 @@ def test_constrain_graph_cuts_and_ties() -> None:
 
 
 def test_constrain_batch() -> None:
-    affinity = np.full((4, 4), 0.3, dtype=np.float32)
-    np.fill_diagonal(affinity, 0.0)
-    got = constrain_batch(affinity, np.array([5, 5, 7, -1]))
+    affinity = torch.full((4, 4), 0.3).fill_diagonal_(0.0)
+    got = constrain_batch(affinity, torch.tensor([5, 5, 7, -1]))
     wanted = [[0, 1, 0, 0.3], [1, 0, 0, 0.3], [0, 0, 0, 0.3], [0.3, 0.3, 0.3, 0]]
-    np.testing.assert_array_equal(got, np.array(wanted, dtype=np.float32))
-    assert affinity[0, 1] == np.float32(0.3)
-    assert got.dtype == np.float32
+    assert torch.equal(got, torch.tensor(wanted))
+    assert affinity[0, 1] == torch.tensor(0.3)
 
 
 @pytest.mark.parametrize(
@@ -550,7 +549,11 @@ def test_outputs_that_collapse() -> None:
         ({"network": (10, 10)}, r"network must be 'auto' or DenseMap or ConvMap, got \(10, 10\)"),
         ({"views": 3}, "views must be 'auto' or RandomAffine"),
         ({"training": 100}, "training must be 'auto' or Training, got 100"),
-        ({"affinity": "knn"}, r"BatchAffinity\(...\) or a function f\(A, B\), got 'knn'"),
+        ({"affinity": "precomputed"}, r"or a function f\(A, B\), got 'precomputed'. A known graph"),
+        (
+            {"affinity": Gaussian(2.0)},
+            r"Gaussian\(\) with a sigma that is measured, .* got Gaussian",
+        ),
         ({"orthonormalization": "svd"}, "must be one of .'cholesky', 'qr'., got 'svd'"),
         ({"extra_outputs": -1}, "extra_outputs must not be negative, got -1"),
         ({"alternate": True}, r"alternate=True needs batches of random rows, as affinity=Batch"),
@@ -572,6 +575,20 @@ def test_recipes_that_cannot_be(wrong: dict[str, Any], message: str) -> None:
 def test_batch_affinities_that_cannot_be(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         BatchAffinity(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("knn", KNN()),
+        ("self-tuning", KNN(weights="self-tuning")),
+        ("epsilon", Epsilon()),
+        ("gaussian", BatchAffinity(None, 7)),
+        (Gaussian("self-tuning", 3), BatchAffinity(None, 3, "local")),
+    ],
+)
+def test_affinities_by_name(name: Any, meant: Any) -> None:
+    assert recipe_of(affinity=name) == recipe_of(affinity=meant)
 
 
 BATCHES = recipe_of(affinity=BatchAffinity())

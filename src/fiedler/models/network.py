@@ -248,8 +248,8 @@ class NetworkClustering(
         """
         self.timings_ = {}
         # without a random_state each process would draw another seed
-        seed = np.array(seed_from(self.random_state))
-        self._seed = int(from_first({"seed": seed})["seed"])
+        drawn = from_first(lambda: {"seed": np.array(seed_from(self.random_state))})
+        self._seed = int(drawn["seed"])
         self._fitted_recipe = recipe
         self._network = self._build(n_outputs).to(self._device)
         progress = self.progress or silent

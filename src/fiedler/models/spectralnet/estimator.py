@@ -93,11 +93,14 @@ class SpectralNet(NetworkClustering):
         How much nearer a row is to its own cluster's centre than to another's, 0 to 1.
     n_clusters_ : int
     embedding_ : ndarray of shape (n, n_components), float64
-        Approximate eigenvectors by rising eigenvalue, of mean square one in the measure of the
-        degrees (``normalized``) or of the rows.
+        Approximate eigenvectors by rising eigenvalue, of mean square one. ``normalized``, of the
+        random-walk Laplacian, in the measure of the degrees; else of the unnormalised one, in that
+        of the rows: both begin with a nearly constant column. With the affinity of batches and
+        ``normalized``, of the symmetric Laplacian, in the measure of the rows: the first column is
+        about the root of the degrees.
     eigenvalues_ : ndarray of shape (n_components,)
-        Rayleigh quotients of the columns: of the random-walk Laplacian (``normalized``) or of the
-        unnormalised one divided by the mean degree.
+        Rayleigh quotients of the columns, those of the unnormalised Laplacian divided by the mean
+        degree; with the affinity of batches their mean over random batches.
     history_ : list of dict
         Training: stage, step, loss, learning_rate, seconds.
     capacity_ : float
@@ -298,7 +301,7 @@ class SpectralNet(NetworkClustering):
         """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
         outputs = self._finite_outputs(reader)
         rotation = self._rotate(outputs, recipe, space)
-        # One column is nearly constant: the trivial eigenvector, whose value is about zero.
+        # the first column is the trivial eigenvector, whose value is about zero
         embedding = outputs @ rotation.weights
         k = most
         if isinstance(self.n_clusters, str):
