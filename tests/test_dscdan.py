@@ -70,6 +70,9 @@ BRIEF = DSCDANRecipe(
 CODES = replace(BRIEF, spectral=None)
 
 
+ROW = {"stage", "step", "loss", "learning_rate", "seconds"}
+
+
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).float()
 
@@ -235,6 +238,8 @@ def test_a_term_of_weight_zero_trains_nothing(term: str) -> None:
         loss = task.loss(0, np.random.default_rng(0))
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(float(loss.detach()))
+        assert set(task.terms) == {"reconstruction"} | ({term} if weights is not none else set())
+        assert sum(map(float, task.terms.values())) == pytest.approx(losses[-1], rel=1e-6)
         trained = [
             name
             for name, parameter in network.named_parameters()
@@ -301,10 +306,23 @@ def test_what_a_fit_keeps(model: DSCDAN) -> None:
     )
     assert {row["stage"] for row in model.history_} == {"pretraining", "joint 1", "joint 2"}
     assert not np.array_equal(model.examples_["decoded"], model.examples_["decoded_noisy"])
+    terms = {"reconstruction", "relative", "global_information", "local_information", "prior"}
+    for row in model.history_:
+        joint = row["stage"] != "pretraining"
+        assert set(row) == ROW | terms | ({"spectral"} if joint else set())
+        assert all(np.isfinite(row[term]) for term in terms)
     best = max(model.rounds_, key=lambda row: row["score"])
     assert best["kept"]
     kept = model.phases_[f"joint {best['round']}"]
     np.testing.assert_array_equal(kept, model.embedding_.astype(np.float32))
+
+
+def test_each_row_of_the_examples_has_noise_of_its_own() -> None:
+    twins = np.repeat(IMAGES[:50], 2, axis=0)
+    shown = fit(replace(BRIEF, settled=1.0), twins).examples_
+    for i in range(0, 64, 2):
+        np.testing.assert_array_equal(shown["decoded"][i], shown["decoded"][i + 1])
+        assert not np.array_equal(shown["decoded_noisy"][i], shown["decoded_noisy"][i + 1])
 
 
 def test_a_file_gives_everything_back(model: DSCDAN, tmp_path: Path) -> None:
@@ -428,16 +446,13 @@ def test_the_published_procedure_runs() -> None:
     model = fit(recipe)
     assert model.assignment_ == "kmeans"
     assert model.rounds_[-1]["kept"]
+    in_turns = fit(replace(recipe, alternate=True))
+    assert not np.array_equal(in_turns.embedding_, model.embedding_)
 
 
 def test_the_published_procedure_is_that_of_the_paper() -> None:
     paper = DSCDANRecipe.named("paper")
-    assert (paper.alternate, paper.whole_map, paper.normalized, paper.views) == (
-        True,
-        True,
-        False,
-        None,
-    )
+    assert (paper.whole_map, paper.normalized, paper.views) == (True, False, None)
     for shape, channels in (((28, 28), (16, 16, 32, 32)), ((16, 16), (16, 32))):
         coder = settle(paper, shape, 10_000).coder
         assert (coder.channels, coder.kernel, coder.batch_norm) == (channels, 3, False)

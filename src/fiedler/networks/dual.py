@@ -153,22 +153,12 @@ class HiddenOf(nn.Module):
 
 
 class DecodedOf(nn.Module):
-    """Rows through code and decoder, in the rows' scale; with noise on the code if wanted.
+    """Codes of a dual network to rows, in the rows' scale, as a module."""
 
-    Parameters
-    ----------
-    network : DualNetwork
-    factors : Tensor of shape (n_codes,) or None
-        What the codes are multiplied by.
-    """
-
-    def __init__(self, network: DualNetwork, factors: Tensor | None = None) -> None:
+    def __init__(self, network: DualNetwork) -> None:
         super().__init__()
-        self.network, self.factors = network, factors
+        self.network = network
 
-    def forward(self, rows: Tensor) -> Tensor:
+    def forward(self, codes: Tensor) -> Tensor:
         """Return decoded rows (m, d)."""
-        codes = self.network.codes(rows)
-        if self.factors is not None:
-            codes = codes * self.factors
         return self.network.target.undo(self.network.decoder(codes))

@@ -85,7 +85,9 @@ class DSCDAN(NetworkClustering):
     eigenvalues_ : ndarray of shape (n_components,) or None
         Rayleigh quotients of the columns, as for :class:`SpectralNet`; None of codes.
     history_ : list of dict
-        Training: stage, step, loss, learning_rate, seconds.
+        Training: stage, step, loss (mean of ten steps), learning_rate, seconds; and the weighted
+        terms that the loss of the last step is the sum of: spectral, reconstruction, relative,
+        global_information, local_information, prior.
     rounds_ : list of dict
         Of each round of the joint phase: round, clusters, changed (share of rows, against the
         round before or the codes), score (modularity on the graphs of rows and embeddings),
@@ -95,7 +97,7 @@ class DSCDAN(NetworkClustering):
         Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
     examples_ : dict of str to ndarray of shape (at most 64, d), float32
         ``"rows"``, and what the decoder makes of them: ``"decoded"``, and ``"decoded_noisy"`` from
-        codes with noise.
+        codes with noise, drawn for each row.
     n_connected_components_, component_sizes_
         Of the graph of the rows, as for :class:`SpectralNet`.
     row_shape_, n_features_in_, timings_, assignment_
@@ -191,7 +193,8 @@ class DSCDAN(NetworkClustering):
         """Return what the decoder makes of the rows' codes, shape (m, d), float32."""
         check_is_fitted(self)
         rows = check_rows(self, X, reset=False)
-        return outputs_of(DecodedOf(self._network), RowReader(rows, self._device))
+        both = torch.nn.Sequential(CodesOf(self._network), DecodedOf(self._network))
+        return outputs_of(both, RowReader(rows, self._device))
 
     def _fit(self, rows: Any, recipe: DSCDANRecipe, most: int) -> None:
         n = int(rows.shape[0])
@@ -385,12 +388,13 @@ class DSCDAN(NetworkClustering):
         network = self._network
         shown = self.phase_rows_[:: max(1, len(self.phase_rows_) // _EXAMPLES)][:_EXAMPLES]
         some = RowReader(reader.rows[shown], self._device)
-        noise = np.random.default_rng(self._seed).standard_normal(recipe.n_codes)
-        factors = torch.from_numpy(1.0 + recipe.loss.noise * noise).float().to(self._device)
+        codes = outputs_of(CodesOf(network), some)
+        noise = np.random.default_rng(self._seed).standard_normal(codes.shape)
+        noisy = (codes * (1.0 + recipe.loss.noise * noise)).astype(np.float32)
         self.examples_ = {
             "rows": some.take(np.arange(len(shown))).cpu().numpy(),
-            "decoded": outputs_of(DecodedOf(network), some),
-            "decoded_noisy": outputs_of(DecodedOf(network, factors), some),
+            "decoded": outputs_of(DecodedOf(network), RowReader(codes, self._device)),
+            "decoded_noisy": outputs_of(DecodedOf(network), RowReader(noisy, self._device)),
         }
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -130,7 +130,9 @@ class DSCDANRecipe(ShortRepr):
     orthonormalization : {"cholesky", "qr"}
         How the last layer's weights are computed.
     alternate : bool
-        The published training of the spectral network, as for :class:`SpectralNetRecipe`.
+        Train the spectral network as SpectralNet was published: one batch sets the last layer,
+        another makes the gradient. DSC-DAN takes its Cholesky layer from there, but trains all
+        parts together, so the recipe ``"paper"`` does not.
     extra_outputs : int
         Outputs beyond the number of clusters.
     """
@@ -211,7 +213,6 @@ _PAPER = DSCDANRecipe(
     views=None,
     joint_weight=1.0,
     normalized=False,
-    alternate=True,
     extra_outputs=0,
 )
 _PAPER_CODER = ConvCoder((16, 16, 32, 32), (1, 2, 1, 2), width=None, batch_norm=False)
