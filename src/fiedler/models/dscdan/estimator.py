@@ -11,10 +11,11 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from fiedler import persistence
-from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError
+from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning
 from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.dscdan import rounds
-from fiedler.models.dscdan.recipe import DSCDANRecipe, settle
+from fiedler.models.dscdan.inspection import decoded_twice
+from fiedler.models.dscdan.recipe import DSCDANRecipe, check_codes, settle
 from fiedler.models.fitting import Fit, Source, fit_graph
 from fiedler.models.network import NetworkClustering
 from fiedler.models.readout import choose_clusters, rotate_by_batches
@@ -177,7 +178,7 @@ class DSCDAN(NetworkClustering):
             recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
             self._check_readout(most, graph=recipe.graph is not None)
-            self._check_codes(recipe)
+            check_codes(recipe, self.n_clusters, self.assign)
             self._fit(rows, recipe, most)
             if self.component_sizes_ is not None:
                 warn_disconnected(self.component_sizes_, self.n_clusters_, _KNOBS)
@@ -228,7 +229,7 @@ class DSCDAN(NetworkClustering):
             self._read_out(reader, recipe, graph, None)
         else:
             self._fit_rounds(fit, recipe, reader, graph)
-        self._keep_examples(reader, recipe)
+        self.examples_ = self._examples(reader, recipe)
         self.history_ = fit.history
         if fit.checkpoint is not None and is_first():
             fit.checkpoint.remove()
@@ -344,17 +345,6 @@ class DSCDAN(NetworkClustering):
         owners = np.arange(len(centers))
         self._keep_partition(Partition(labels, centers, owners, "kmeans", unit_rows=False))
 
-    def _check_codes(self, recipe: DSCDANRecipe) -> None:
-        """Refuse what asks for eigenvectors where codes are clustered."""
-        if recipe.spectral is not None or recipe.graph is not None:
-            return
-        if isinstance(self.n_clusters, str) or self.assign not in ("auto", "kmeans"):
-            raise InputError(
-                f"spectral=None without a graph clusters the codes by k-means: n_clusters must be "
-                f"a number and assign 'auto' or 'kmeans', got {self.n_clusters!r} and "
-                f"{self.assign!r}. Give the recipe graph=KNN() for others."
-            )
-
     def _wanted(self, k: int, recipe: DSCDANRecipe, n: int) -> int:
         smallest = min(spec.training.batch_size for spec in recipe.rounds)
         return self._n_outputs(k, n, extra=recipe.extra_outputs, batch_size=smallest)
@@ -383,19 +373,10 @@ class DSCDAN(NetworkClustering):
     def _phase(self, reader: RowReader, module: torch.nn.Module) -> np.ndarray:
         return outputs_of(module, RowReader(reader.rows[self.phase_rows_], self._device))
 
-    def _keep_examples(self, reader: RowReader, recipe: DSCDANRecipe) -> None:
-        """Keep some rows with their two decodings."""
-        network = self._network
+    def _examples(self, reader: RowReader, recipe: DSCDANRecipe) -> dict[str, np.ndarray]:
         shown = self.phase_rows_[:: max(1, len(self.phase_rows_) // _EXAMPLES)][:_EXAMPLES]
         some = RowReader(reader.rows[shown], self._device)
-        codes = outputs_of(CodesOf(network), some)
-        noise = np.random.default_rng(self._seed).standard_normal(codes.shape)
-        noisy = (codes * (1.0 + recipe.loss.noise * noise)).astype(np.float32)
-        self.examples_ = {
-            "rows": some.take(np.arange(len(shown))).cpu().numpy(),
-            "decoded": outputs_of(DecodedOf(network), RowReader(codes, self._device)),
-            "decoded_noisy": outputs_of(DecodedOf(network), RowReader(noisy, self._device)),
-        }
+        return decoded_twice(self._network, some, recipe.loss.noise, self._seed)
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         kept, arrays = super()._to_state()

@@ -225,6 +225,18 @@ _NAMED = {"default": DSCDANRecipe(), "paper": _PAPER}
 _SMALL_CODER = DenseCoder((64,), batch_norm=False)
 
 
+def check_codes(recipe: DSCDANRecipe, n_clusters: object, assign: str) -> None:
+    """Refuse what asks for eigenvectors where a recipe clusters the codes."""
+    if recipe.spectral is not None or recipe.graph is not None:
+        return
+    if isinstance(n_clusters, str) or assign not in ("auto", "kmeans"):
+        raise InputError(
+            "spectral=None without a graph clusters the codes by k-means: n_clusters must be a "
+            f"number and assign 'auto' or 'kmeans', got {n_clusters!r} and {assign!r}. Give the "
+            "recipe graph=KNN() for others."
+        )
+
+
 def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSCDANRecipe:
     """Replace each "auto" by what it stands for with rows of this shape and number."""
     images = len(row_shape) > 1 and min(row_shape[:2]) >= _LEAST_SIDE
