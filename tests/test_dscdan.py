@@ -392,6 +392,14 @@ def test_a_later_round_that_collapses_leaves_the_earlier_one() -> None:
         fit(replace(BRIEF, rounds=(last, first)))
 
 
+def test_a_collapse_is_told_at_the_line_of_the_user() -> None:
+    # two hidden units and a constant: three dimensions for six clusters
+    narrow = replace(BRIEF, spectral=DenseMap((2,), batch_norm=False), settled=1.0)
+    with pytest.warns(CollapsedOutputsWarning, match="too few for 6 clusters") as seen:
+        fit(narrow, k=6)
+    assert {warning.filename for warning in seen} == {__file__}
+
+
 def test_without_spectral_network_codes_are_clustered() -> None:
     model = fit(replace(BRIEF, spectral=None))
     assert list(model.phases_) == ["pretraining"]

@@ -210,8 +210,11 @@ class NetworkClustering(
                 f"n_components={self.n_components}; raise it or use assign='kmeans'."
             )
 
-    def _report_collapse(self, k: int, wanted: int) -> None:
-        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart."""
+    def _report_collapse(self, k: int, wanted: int, stacklevel: int) -> None:
+        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart.
+
+        ``stacklevel`` is that of the user's line, as for :func:`warnings.warn`, seen from here.
+        """
         rank = self.embedding_.shape[1]
         if rank >= min(k, wanted):
             return
@@ -221,7 +224,7 @@ class NetworkClustering(
         )
         if rank < 2:
             raise CollapsedOutputsError(what)
-        warnings.warn(what, CollapsedOutputsWarning, stacklevel=5)
+        warnings.warn(what, CollapsedOutputsWarning, stacklevel=stacklevel)
 
     def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
         if self.assign == "auto" and graph is not None:

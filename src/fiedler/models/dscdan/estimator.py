@@ -332,7 +332,7 @@ class DSCDAN(NetworkClustering):
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        self._report_collapse(k, kept)
+        self._report_collapse(k, kept, 5 if recipe.spectral is None else 7)
         self._keep_partition(self._assign(k, graph))
 
     def _cluster_codes(self, reader: RowReader) -> None:

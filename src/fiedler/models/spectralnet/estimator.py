@@ -312,7 +312,7 @@ class SpectralNet(NetworkClustering):
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        self._report_collapse(k, kept)
+        self._report_collapse(k, kept, 5)
         partition = self._assign(k, space.graph)
         self._keep_partition(partition)
 
