@@ -616,7 +616,7 @@ def test_one_process_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_first()
     assert own_part(10) == slice(0, 10)
     arrays = {"a": np.arange(3)}
-    assert from_first(arrays) is arrays
+    assert from_first(lambda: arrays) is arrays
     join_processes(CPU)
     assert not torch.distributed.is_initialized()
     gpu = torch.device("cuda")
@@ -636,6 +636,7 @@ from torch import nn
 from fiedler import (Autoencoder, BatchAffinity, ConvMap, DenseMap, Siamese, SpectralNet,
                      SpectralNetRecipe, Training)
 from fiedler.networks.norm import BatchNorm
+from fiedler.training.processes import from_first
 
 warnings.simplefilter("error")
 folder, world = sys.argv[1], int(os.environ.get("WORLD_SIZE", "1"))
@@ -668,6 +669,9 @@ for name, (recipe, X, options) in cases.items():
              embedding=net.embedding_, new=net.transform(X[:5] + 0.1), history=json.dumps(history))
 unseeded = SpectralNet(3, recipe=pairs).fit(rows)  # the seed of the first process is that of all
 np.savez(os.path.join(folder, f"unseeded.{world}.{rank}.npz"), embedding=unseeded.embedding_)
+asked = []
+shared = from_first(lambda: asked.append(rank) or {"rank": np.array(rank)})
+assert (asked, int(shared["rank"])) == ([0] if rank == 0 else [], 0)
 
 for shape in [(24, 5), (24, 5, 3, 2)]:
     # a mean far above the spread
