@@ -133,7 +133,6 @@ def package_recipe(n: int, k: int) -> SpectralNetRecipe:
         network=DenseMap((1024, 1024, 512), batch_norm=False, head="tanh"),
         views=None,
         normalized=False,
-        alternate=True,
         extra_outputs=0,
         training=training(30, 1024, n, 1e-8),
     )

@@ -563,6 +563,18 @@ def test_batch_loss_is_its_formula(normalized: bool, alternate: bool, size: int)
     assert sum(float(g.abs().sum()) for g in gradients) > 0
 
 
+def test_in_turns_the_gradient_flows_through_both_batches() -> None:
+    """Made smaller, outputs are made larger again by their own batch: no gradient along scale."""
+    forward = forward_of(40)
+    task = BatchTask(forward, batch_weights, 20, normalized=False, alternate=True)
+    last = [m for m in forward.module.modules() if isinstance(m, torch.nn.Linear)][-1]
+    task.loss(0, rng_of(5)).backward()
+    assert last.weight.grad is not None
+    along = sum(float((p.grad * p.detach()).sum()) for p in (last.weight, last.bias))
+    size = float(last.weight.grad.norm() * last.weight.detach().norm())
+    assert abs(along) < 1e-3 * size
+
+
 def test_siamese_pairs() -> None:
     rng = rng_of(0)
     neighbors = (np.arange(9)[:, None] + np.array([1, 2, 3])) % 9

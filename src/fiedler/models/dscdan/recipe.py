@@ -131,7 +131,7 @@ class DSCDANRecipe(ShortRepr):
         How the last layer's weights are computed.
     alternate : bool
         Train the spectral network as SpectralNet was published: one batch sets the last layer,
-        another makes the gradient. DSC-DAN takes its Cholesky layer from there, but trains all
+        another is mapped by it. DSC-DAN takes its Cholesky layer from there, but trains all
         parts together, so the recipe ``"paper"`` does not.
     extra_outputs : int
         Outputs beyond the number of clusters.

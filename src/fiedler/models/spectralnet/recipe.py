@@ -93,7 +93,8 @@ class SpectralNetRecipe(ShortRepr):
     orthonormalization : {"cholesky", "qr"}
         How the last layer's weights are computed.
     alternate : bool
-        The published training: one batch sets the last layer, another makes the gradient.
+        The published training: one batch sets the last layer, another is mapped by it. The gradient
+        flows through both, as in the authors' program.
     extra_outputs : int
         Outputs beyond the number of clusters. A few keep a seed from splitting one class and
         joining two.
