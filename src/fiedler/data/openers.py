@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +49,7 @@ class Options:
     encoder: EncoderSpec | None = None
     standardize: bool | None = None
     labels: str | None = None
+    admit: Callable[[Kind, tuple[int, ...]], None] = lambda kind, shape: None
 
 
 def encoder_of(options: Options) -> Encoder | None:
@@ -152,7 +153,7 @@ def from_array(
         )
     if rows.dtype == np.uint8 and len(shape) == 4 and shape[3] == 1:
         rows = rows[:, :, :, 0]
-    kind: Kind = "images" if rows.dtype == np.uint8 and len(shape) > 2 else "vectors"
+    kind = array_kind(shape, rows.dtype)
     pictures = rows if kind == "images" else None
     description = f"{_times(shape)} {rows.dtype} {kind} of {name}"
     if encoder is not None:
@@ -174,6 +175,11 @@ def from_array(
         description=description,
         pictures=pictures,
     )
+
+
+def array_kind(shape: tuple[int, ...], dtype: Any) -> Kind:
+    """Tell what the rows of an array are."""
+    return "images" if dtype == np.uint8 and len(shape) > 2 else "vectors"
 
 
 def from_table(
