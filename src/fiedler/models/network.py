@@ -143,12 +143,16 @@ class NetworkClustering(
         shape = tuple(int(size) for size in whole[1:])
         if self.image_shape is None:
             return shape if len(shape) > 1 else (n_features,)
-        given = tuple(int(size) for size in self.image_shape)
-        if len(given) not in (2, 3) or math.prod(given) != n_features:
+        given = self.image_shape
+        sizes = isinstance(given, (tuple, list)) and all(
+            isinstance(size, (int, np.integer)) for size in given
+        )
+        if not sizes or len(given) not in (2, 3) or math.prod(given) != n_features:
             raise InputError(
                 f"image_shape must be (h, w) or (h, w, channels) of {n_features} numbers, got "
                 f"{self.image_shape!r}."
             )
+        given = tuple(int(size) for size in given)
         if len(shape) > 1 and shape != given:
             raise InputError(f"image_shape is {given}, but the images have shape {shape}.")
         return given

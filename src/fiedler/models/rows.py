@@ -191,12 +191,24 @@ def count_distinct(rows: Any, enough: int) -> int:
 
 
 def seed_from(random_state: Any) -> int:
-    """Draw one seed from an int, a RandomState or None, leaving global state alone."""
+    """Draw one seed from an int, a RandomState or None, leaving global state alone.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or a number that is no seed.
+    """
     if random_state is None:
         return int(np.random.default_rng().integers(2**31 - 1))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31 - 1))
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError as error:
+        raise InputError(
+            "random_state must be None, a RandomState, a Generator or an integer from 0 to "
+            f"{2**32 - 1}, got {random_state!r}."
+        ) from error
 
 
 def resolve_device(device: str) -> str:

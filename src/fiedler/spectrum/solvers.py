@@ -55,6 +55,11 @@ class Solver(Protocol):
         """Solve."""
 
 
+def dense_bytes(n: int) -> int:
+    """Return the memory that `Dense` takes for n rows: the matrix, its copies, LAPACK's space."""
+    return 56 * n * n
+
+
 @dataclass(frozen=True)
 class Dense:
     """LAPACK on the formed matrix: exact, O(n^3) time and O(n^2) memory."""

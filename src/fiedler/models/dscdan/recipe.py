@@ -203,7 +203,7 @@ def resolve_recipe(recipe: DSCDANRecipe | str) -> DSCDANRecipe:
     """
     if isinstance(recipe, DSCDANRecipe):
         return recipe
-    if recipe not in _NAMED:
+    if not isinstance(recipe, str) or recipe not in _NAMED:
         raise InputError(
             f"recipe must be one of {sorted(_NAMED)} or a DSCDANRecipe, got {recipe!r}."
         )

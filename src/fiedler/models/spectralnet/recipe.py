@@ -157,7 +157,7 @@ def resolve_recipe(recipe: SpectralNetRecipe | str) -> SpectralNetRecipe:
     """
     if isinstance(recipe, SpectralNetRecipe):
         return recipe
-    if recipe not in _NAMED:
+    if not isinstance(recipe, str) or recipe not in _NAMED:
         raise InputError(
             f"recipe must be one of {sorted(_NAMED)} or a SpectralNetRecipe, got {recipe!r}."
         )
