@@ -377,9 +377,7 @@ def test_plan_says_time_and_memory() -> None:
     assert "2,000,000 rows of 784 numbers into 10 clusters" in done.stdout
     for method in METHODS:
         options = ["plan", 70_000, 784, "--method", method, "--size", "28x28"]
-        assert (
-            f"70,000 images of 28 x 28 x 1 into 10 clusters ({method})" in fiedler(*options).stdout
-        )
+        assert f"28 x 28 x 1 into up to 20 clusters ({method})" in fiedler(*options).stdout
     small = json.loads(fiedler("plan", 1_000, 10, "--json").stdout)
     assert small["fits"] is True
     assert small["peak_bytes"] > 0

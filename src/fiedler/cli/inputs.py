@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DATASET_PREFIX = "dataset:"
 FOLDER = "folder"
+# What the rows of each kind of source are called.
+ROW_NAMES = {"images": "images", "text": "texts", "vectors": "rows"}
 _RECIPE_KIND = "SourceRecipe"
 
 
@@ -131,9 +133,7 @@ class Input:
     @property
     def row_name(self) -> str:
         """What one row is called, in the plural."""
-        if self.source.texts is not None:
-            return "texts"
-        return {"images": "images", "text": "texts", "vectors": "rows"}[self.source.kind]
+        return "texts" if self.source.texts is not None else ROW_NAMES[self.source.kind]
 
 
 def open_input(
@@ -141,6 +141,7 @@ def open_input(
     opening: Opening,
     progress: ProgressCallback,
     recipe: SourceRecipe | None = None,
+    admit: Callable[[str, tuple[int, ...]], None] = lambda kind, shape: None,
 ) -> Input:
     """Open a path or a ``dataset:NAME`` (``dataset:NAME/test`` for one half of it).
 
@@ -154,6 +155,8 @@ def open_input(
         Told about images read and bytes downloaded.
     recipe : SourceRecipe, optional
         Open as an earlier input was opened; most of `opening` is then refused.
+    admit : callable
+        Told kind and shape of the rows before they are decoded, as `fiedler.data.open_rows` does.
 
     Raises
     ------
@@ -177,6 +180,7 @@ def open_input(
             standardize=opening.standardize,
             labels=None if by_folder else opening.labels_from,
             recipe=recipe,
+            admit=admit,
             progress=progress,
         )
     labels = source.labels
