@@ -214,6 +214,16 @@ def test_disconnected_graph_is_told_with_sizes_and_remedy(make: Callable[..., An
     np.testing.assert_array_equal(found.component_sizes_, np.arange(30, 7, -1))
 
 
+@pytest.mark.parametrize("call", ["fit", "fit_predict", "fit_transform"])
+def test_a_warning_points_at_the_line_of_the_caller(call: str) -> None:
+    rows = np.repeat(100.0 * np.eye(4, 3), 20, axis=0) + np.random.default_rng(0).normal(
+        size=(80, 3)
+    )
+    with pytest.warns(DisconnectedGraphWarning) as caught:
+        getattr(SpectralClustering(2, random_state=0), call)(rows)
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("clusters", [4, "auto"])
 def test_as_many_components_as_clusters_are_no_reason_to_warn(clusters: Any) -> None:
     rows = np.concatenate([ROWS + 60 * i for i in range(4)])
@@ -247,8 +257,8 @@ def test_as_many_components_as_clusters_are_no_reason_to_warn(clusters: Any) -> 
         ({"n_components": 61}, "n_components must be between 1 and (59|60), .* rows.*; got 61"),
         ({"n_components": 2.5}, "n_components must be an integer, got 2.5"),
         ({"n_components": True}, "n_components must be an integer, got True"),
-        ({"random_state": "dice"}, "'dice' cannot be used to seed"),
-        ({"random_state": -1}, "Seed must be between 0 and"),
+        ({"random_state": "dice"}, "random_state must be None, .* got 'dice'"),
+        ({"random_state": -1}, "random_state must be None, .* got -1"),
     ],
 )
 def test_bad_parameters(make: Callable[..., Any], params: dict[str, Any], message: str) -> None:

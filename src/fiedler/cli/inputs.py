@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from fiedler.cli.outcome import reading
 from fiedler.cli.run_folder import RECIPE
-from fiedler.exceptions import InputError, ModelFileError
+from fiedler.exceptions import InputError, ModelFileError, warn_user
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -242,10 +241,9 @@ def without_empty_texts(opened: Input) -> Input:
         raise InputError(f"no text of {opened.name} holds a known word, so there is no row to use.")
     empty = [source.ids[i] for i in np.flatnonzero(~filled).tolist()]
     shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
-    warnings.warn(
+    warn_user(
         f"{len(empty):,} of {len(filled):,} texts hold no known word and are left out: {shown}.",
         UserWarning,
-        stacklevel=3,
     )
     kept = np.flatnonzero(filled).tolist()
     source = replace(

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fiedler.data.images import MAX_PIXELS, SUFFIXES, Header, Mode, decode_image, read_header
-from fiedler.exceptions import InputError, UnreadableImagesError
+from fiedler.exceptions import InputError, UnreadableImagesError, warn_user
 from fiedler.progress import ProgressCallback, silent
 
 T = TypeVar("T")
@@ -216,7 +216,7 @@ class ImageFolder:
         message = failure_message(self.root, self.failures)
         if not skip_unreadable or not self.paths:
             raise UnreadableImagesError(message, self.failures)
-        warnings.warn(f"Left out: {message}", UserWarning, stacklevel=3)
+        warn_user(f"Left out: {message}", UserWarning)
 
 
 def relative_names(root: Path, paths: Sequence[Path]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ from fiedler.data.tables import (
     warn_of_spread,
 )
 from fiedler.data.text import TextVectorizer
-from fiedler.exceptions import InputError, UnreadableImagesError
+from fiedler.exceptions import InputError, UnreadableImagesError, warn_user
 from fiedler.progress import ProgressCallback
 
 
@@ -97,7 +96,7 @@ def from_encoded_files(path: Path, encoder: Encoder, options: Options) -> Source
         message = failure_message(path, failures)
         if not options.skip_unreadable or len(failures) == len(files):
             raise UnreadableImagesError(message, failures)
-        warnings.warn(f"Left out: {message}", UserWarning, stacklevel=4)
+        warn_user(f"Left out: {message}", UserWarning)
         good = [i for i in range(len(files)) if i not in encoded.failures]
         files, rows = [files[i] for i in good], rows[good]
         pictures = None if pictures is None else pictures[good]

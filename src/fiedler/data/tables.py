@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fiedler.exceptions import InputError
+from fiedler.exceptions import InputError, warn_user
 
 _SHOWN = 5
 # Distances between rows are those of the widest columns alone where others vary so much less.
@@ -142,12 +141,11 @@ def warn_of_spread(rows: np.ndarray, names: Sequence[str], name: str) -> None:
     widest, narrowest = filled[spread[filled].argmax()], filled[spread[filled].argmin()]
     if spread[widest] < _WIDE * spread[narrowest]:
         return
-    warnings.warn(
+    warn_user(
         f"{name}: column {names[widest]!r} varies {spread[widest] / spread[narrowest]:,.0f} times "
         f"as much as {names[narrowest]!r}, so that distances between rows are mostly its own. Pass "
         "standardize=True to give all columns the same weight.",
         UserWarning,
-        stacklevel=5,
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from fiedler.exceptions import DisconnectedGraphWarning
+from fiedler.exceptions import DisconnectedGraphWarning, warn_user
 from fiedler.graph import FittedAffinity, Precomputed, SearchOptions, resolve_affinity
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.extension import extend_eigenvectors
@@ -115,12 +114,11 @@ class SpectralBase(SavedEstimator):
             return
         sizes = self.component_sizes_
         shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
-        warnings.warn(
+        warn_user(
             f"the graph has {count} connected components (of {shown} rows), more than the "
             f"{n_allowed} that are asked for, so components are put together without an edge to "
             "go by. Raise n_neighbors, as in affinity=KNN(20), or n_clusters or n_components.",
             DisconnectedGraphWarning,
-            stacklevel=3,
         )
 
     def _options(self) -> SearchOptions:

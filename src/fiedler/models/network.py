@@ -6,7 +6,6 @@ import copy
 import hashlib
 import math
 import re
-import warnings
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +15,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError
+from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError, warn_user
 from fiedler.graph import SearchOptions
 from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
@@ -183,7 +182,7 @@ class NetworkClustering(
         )
         if rank < 2:
             raise CollapsedOutputsError(what)
-        warnings.warn(what, CollapsedOutputsWarning, stacklevel=5)
+        warn_user(what, CollapsedOutputsWarning)
 
     def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
         if self.assign == "auto" and graph is not None:

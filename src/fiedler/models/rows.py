@@ -211,20 +211,32 @@ def seed_from(random_state: Any) -> int:
         ) from error
 
 
-def resolve_device(device: str) -> str:
-    """Return the device that ``"auto"`` stands for, or the named one if it is there."""
+def device_is_here(device: str) -> bool:
+    """Tell whether a device can be used on this machine; ``"auto"`` always can.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind of device.
+    """
     import torch
 
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
+    kind, _, number = str(device).partition(":")
+    counts = {
+        "auto": 1,
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
     }
-    if device == "auto":
-        return "cuda" if available["cuda"] else "cpu"
-    kind = str(device).split(":")[0]
-    if kind not in available:
+    if kind not in counts or (number and not number.isdecimal()):
         raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}.")
-    if not available[kind]:
+    return int(number or 0) < counts[kind]
+
+
+def resolve_device(device: str) -> str:
+    """Return the device that ``"auto"`` stands for, or the named one if it is there."""
+    if not device_is_here(device):
         raise InputError(f"device={device!r} is not available here; use device='auto'.")
+    if device == "auto":
+        return "cuda" if device_is_here("cuda") else "cpu"
     return str(device)

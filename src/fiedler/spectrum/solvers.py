@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -12,7 +11,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence
 
-from fiedler.exceptions import ConvergenceWarning, InputError
+from fiedler.exceptions import ConvergenceWarning, InputError, warn_user
 from fiedler.graph.kernel import AffinityMatrix
 from fiedler.graph.laplacian import Laplacian
 from fiedler.progress import ProgressCallback
@@ -117,11 +116,10 @@ class Block:
             progress=request.progress,
         )
         if not result.converged:
-            warnings.warn(
+            warn_user(
                 f"the block solver stopped after {result.n_products} products with residual "
                 f"{result.residuals.max():.2g}; raise tol or use solver='lanczos'.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         _logger.info("block solver: %d products", result.n_products)
         vectors = np.empty_like(result.vectors)

@@ -98,6 +98,10 @@ def predict(
         typer.Option(help="The run's encoder, where it is code or its file lies elsewhere now."),
     ] = None,
     encoder_weights: o.EncoderWeights = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where the model runs: auto, cpu, cuda, mps.  [where it was made]"),
+    ] = None,
     skip_unreadable: o.Skip = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
@@ -113,7 +117,7 @@ def predict(
     with ending(terminal):
         from fiedler.cli.predict import predict as work
 
-        work(model, source, output, terminal, overwrite=overwrite, opening=opening)
+        work(model, source, output, terminal, overwrite=overwrite, opening=opening, device=device)
 
 
 def demo(
