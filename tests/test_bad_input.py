@@ -20,7 +20,12 @@ from sklearn.utils.validation import check_is_fitted
 
 import fiedler
 from fiedler import KNN, SpectralClustering, SpectralEmbedding
-from fiedler.exceptions import DisconnectedGraphWarning, InputError, ModelFileError
+from fiedler.exceptions import (
+    DisconnectedGraphWarning,
+    InputError,
+    ModelFileError,
+    NotEnoughMemoryError,
+)
 
 ESTIMATORS: list[Callable[..., Any]] = [
     partial(SpectralEmbedding, random_state=0),
@@ -374,3 +379,12 @@ def test_altered_model_files(model_file: Path, tmp_path: Path) -> None:
     refuses_file(path, set_metadata("params", "[[["), "damaged metadata .*save the model again")
     renamed = with_header(content, lambda header: header.update(extra=header.pop("labels_")))
     refuses_file(path, renamed, r"does not hold what a SpectralClustering needs \(KeyError")
+
+
+def test_a_dense_solver_without_memory_is_refused(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fiedler.spectrum.solvers.available_memory", lambda: 100_000)
+    for affinity in ("knn", "gaussian"):
+        with pytest.raises(NotEnoughMemoryError, match=r"for 60 rows; .* Use solver="):
+            make(affinity=affinity, solver="dense").fit(ROWS)
