@@ -122,8 +122,11 @@ def test_a_number_to_be_chosen_counts_as_the_largest() -> None:
     [
         (["--set", "random_state=-1"], "from 0 to 4294967295, got -1"),
         (["--set", "recall=high"], "recall must be in (0, 1], got 'high'"),
-        (["--set", "progress=5"], "parameter 'progress' is not to be set here"),
-        (["--set", "checkpoint=x"], "parameter 'checkpoint' is"),
+        (["--set", "progress=5"], "lets you set no parameter 'progress'; it has affinity"),
+        (
+            ["--method", "spectralnet", "--set", "checkpoint=x"],
+            "set no parameter 'checkpoint'",
+        ),
         (["--method", "spectralnet", "--set", 'recipe={"codes":null}'], "recipe must be one of"),
         (["--method", "dscdan", "--set", 'recipe={"codes":null}'], "recipe must be one of"),
         (["--method", "spectralnet", "--set", "image_shape=5"], "image_shape must be (h, w)"),

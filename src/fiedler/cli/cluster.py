@@ -32,6 +32,7 @@ from fiedler.cli.record import make_record
 from fiedler.cli.reporting import write_run_report
 from fiedler.cli.run_folder import (
     EMBEDDING,
+    HISTORY,
     LABELS,
     MODEL,
     RECORD,
@@ -206,6 +207,8 @@ class _Run:
         confidence = getattr(model, "confidence_", None)
         write_labels(folder / LABELS, source.ids, model.labels_, confidence)
         np.save(folder / EMBEDDING, np.asarray(model.embedding_, dtype=np.float32))
+        if getattr(model, "history_", None):
+            write_whole(folder / HISTORY, to_json(model.history_))
         model.save(folder / MODEL, overwrite=True)
         save_recipe(folder, source.recipe)
         self.progress("writing", 1, 2)

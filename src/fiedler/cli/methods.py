@@ -197,9 +197,9 @@ def check_parameters(settings: Settings, method: str) -> set[str]:
     known = set(METHODS[method].load()().get_params(deep=False))
     for name in settings.parameters:
         if name not in known or name in _OWN:
-            what = "is not to be set here" if name in known else "is unknown"
+            what = "lets you set no" if name in known else "has no"
             raise InputError(
-                f"parameter {name!r} {what}; the method {method} has "
+                f"the method {method} {what} parameter {name!r}; it has "
                 f"{', '.join(sorted(known.difference(_OWN)))}."
             )
     return known
@@ -292,8 +292,8 @@ def refuse_if_too_large(cost: CostEstimate, shape: tuple[int, ...]) -> None:
     raise NotEnoughMemoryError(
         f"clustering {shape[0]:,} rows of {features_of(shape):,} numbers needs about "
         f"{human_bytes(cost.peak_bytes)} of memory; {human_bytes(cost.available_bytes)} are free. "
-        "Nothing was started. Use fewer rows or smaller images, free some memory, or pass --force "
-        "to try all the same."
+        "Nothing was started. Use fewer rows, smaller images or the default --solver, free some "
+        "memory, or pass --force to try all the same."
     )
 
 

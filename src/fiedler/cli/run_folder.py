@@ -20,6 +20,7 @@ EMBEDDING = "embedding.npy"
 MODEL = "model.fiedler"
 RECIPE = "recipe.fiedler"
 RECORD = "run.json"
+HISTORY = "history.json"
 REPORT = "report.html"
 UNFINISHED = "unfinished"
 
