@@ -20,7 +20,12 @@ from sklearn.utils.validation import check_is_fitted
 
 import fiedler
 from fiedler import KNN, SpectralClustering, SpectralEmbedding
-from fiedler.exceptions import DisconnectedGraphWarning, InputError, ModelFileError
+from fiedler.exceptions import (
+    DisconnectedGraphWarning,
+    InputError,
+    ModelFileError,
+    NotEnoughMemoryError,
+)
 
 ESTIMATORS: list[Callable[..., Any]] = [
     partial(SpectralEmbedding, random_state=0),
@@ -214,6 +219,16 @@ def test_disconnected_graph_is_told_with_sizes_and_remedy(make: Callable[..., An
     np.testing.assert_array_equal(found.component_sizes_, np.arange(30, 7, -1))
 
 
+@pytest.mark.parametrize("call", ["fit", "fit_predict", "fit_transform"])
+def test_a_warning_points_at_the_line_of_the_caller(call: str) -> None:
+    rows = np.repeat(100.0 * np.eye(4, 3), 20, axis=0) + np.random.default_rng(0).normal(
+        size=(80, 3)
+    )
+    with pytest.warns(DisconnectedGraphWarning) as caught:
+        getattr(SpectralClustering(2, random_state=0), call)(rows)
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("clusters", [4, "auto"])
 def test_as_many_components_as_clusters_are_no_reason_to_warn(clusters: Any) -> None:
     rows = np.concatenate([ROWS + 60 * i for i in range(4)])
@@ -247,8 +262,8 @@ def test_as_many_components_as_clusters_are_no_reason_to_warn(clusters: Any) -> 
         ({"n_components": 61}, "n_components must be between 1 and (59|60), .* rows.*; got 61"),
         ({"n_components": 2.5}, "n_components must be an integer, got 2.5"),
         ({"n_components": True}, "n_components must be an integer, got True"),
-        ({"random_state": "dice"}, "'dice' cannot be used to seed"),
-        ({"random_state": -1}, "Seed must be between 0 and"),
+        ({"random_state": "dice"}, "random_state must be None, .* got 'dice'"),
+        ({"random_state": -1}, "random_state must be None, .* got -1"),
     ],
 )
 def test_bad_parameters(make: Callable[..., Any], params: dict[str, Any], message: str) -> None:
@@ -364,3 +379,12 @@ def test_altered_model_files(model_file: Path, tmp_path: Path) -> None:
     refuses_file(path, set_metadata("params", "[[["), "damaged metadata .*save the model again")
     renamed = with_header(content, lambda header: header.update(extra=header.pop("labels_")))
     refuses_file(path, renamed, r"does not hold what a SpectralClustering needs \(KeyError")
+
+
+def test_a_dense_solver_without_memory_is_refused(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fiedler.spectrum.solvers.available_memory", lambda: 100_000)
+    for affinity in ("knn", "gaussian"):
+        with pytest.raises(NotEnoughMemoryError, match=r"for 60 rows; .* Use solver="):
+            make(affinity=affinity, solver="dense").fit(ROWS)

@@ -155,6 +155,17 @@ def test_wrong_usage_is_code_2(arguments: list[str], tmp_path: Path) -> None:
         ("again, with encoder='m:f', to", "again, with --encoder 'm:f', to"),
         ("with weights=.", "with --encoder-weights."),
         ("a column = b, column", "a column = b, column"),
+        (
+            "Raise n_neighbors, as in affinity=KNN(20), or n_clusters or n_components.",
+            "Raise --neighbors, as in --neighbors 20, or --clusters or --components.",
+        ),
+        ("raise n_components or use assign='kmeans'", "raise --components or use --assign kmeans"),
+        (
+            "use laplacian='sym' or 'rw', or solver='block' or 'lanczos'.",
+            "use --laplacian sym or rw, or --solver block or lanczos.",
+        ),
+        ("it has assign, n_clusters, n_components.", "it has assign, n_clusters, n_components."),
+        ("device='cuda' is; use device='auto'", "--set device=cuda is; use --set device=auto"),
     ],
 )
 def test_advice_names_options(advice: str, option: str) -> None:
@@ -377,9 +388,7 @@ def test_plan_says_time_and_memory() -> None:
     assert "2,000,000 rows of 784 numbers into 10 clusters" in done.stdout
     for method in METHODS:
         options = ["plan", 70_000, 784, "--method", method, "--size", "28x28"]
-        assert (
-            f"70,000 images of 28 x 28 x 1 into 10 clusters ({method})" in fiedler(*options).stdout
-        )
+        assert f"28 x 28 x 1 into up to 20 clusters ({method})" in fiedler(*options).stdout
     small = json.loads(fiedler("plan", 1_000, 10, "--json").stdout)
     assert small["fits"] is True
     assert small["peak_bytes"] > 0

@@ -14,16 +14,23 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.cluster import KMeans
 from test_cli import RUN_FILES, TRACEBACK, assert_no_trace, blobs, command, read_labels
 
+from fiedler import DenseMap, SpectralNetRecipe, Training
 from fiedler.cli import main
+from fiedler.cli.benchmark import _measure
+from fiedler.cli.cluster import Request, cluster
 from fiedler.cli.compare import agreement
+from fiedler.cli.inputs import Opening
 from fiedler.cli.methods import METHODS, Job, Settings, build, choose_method, read_parameters
+from fiedler.cli.terminal import Terminal
 from fiedler.exceptions import InputError
 from fiedler.progress import silent
 
@@ -328,6 +335,17 @@ def test_benchmark_prints_a_table(tmp_path: Path) -> None:
     assert fiedler("benchmark", tmp_path / "rows.npz", "--methods", "magic").returncode == 2
 
 
+def test_the_clock_of_a_benchmark_starts_when_the_method_is_there() -> None:
+    rows, labels = blobs()
+
+    def make(seed: int) -> KMeans:
+        time.sleep(0.4)  # as an import takes
+        return KMeans(3, n_init=1, random_state=seed)
+
+    found = _measure("kmeans", make, rows, labels, 1)
+    assert found["seconds"]["mean"] < 0.3
+
+
 def test_the_shell_can_complete() -> None:
     env = {**os.environ, "_FIEDLER_COMPLETE": "complete_bash", "COMP_WORDS": "fiedler c"}
     done = subprocess.run(
@@ -375,6 +393,19 @@ def test_a_fault_of_any_command_goes_to_a_log(
 
 
 # Methods
+
+
+def test_a_network_leaves_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_report = SimpleNamespace(words=[])
+    monkeypatch.setattr("fiedler.cli.cluster.write_run_report", lambda *_: no_report)
+    np.save(tmp_path / "rows.npy", blobs(60)[0])
+    recipe = SpectralNetRecipe(network=DenseMap((8,)), training=Training(12, 60))
+    chosen = Settings(3, "spectralnet", 0, {"recipe": recipe})
+    request = Request(str(tmp_path / "rows.npy"), chosen, Opening())
+    cluster(request, tmp_path / "run", Terminal(quiet=True))
+    rows = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert rows[-1]["step"] == 12
+    assert {"stage", "step", "loss", "learning_rate"} <= set(rows[0])
 
 
 def test_every_method_builds_and_auto_gives_a_reason() -> None:

@@ -18,8 +18,9 @@ from fiedler import KNN, Epsilon, Gaussian, SpectralClustering, SpectralEmbeddin
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import InputError
 from fiedler.graph import SearchOptions, gaussian, resolve_affinity
+from fiedler.memory import available_memory
 from fiedler.models.extension import extend_eigenvectors
-from fiedler.models.plan import CostEstimate, available_memory, estimate_cost
+from fiedler.models.plan import CostEstimate, estimate_cost
 from fiedler.spectrum import Block, Nystrom
 
 

@@ -549,3 +549,21 @@ def test_devices(make: Callable[..., Any], model: Any, monkeypatch: pytest.Monke
         InputError, match="device must be 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"
     ):
         make(device="gpu").fit(ROWS)
+
+
+def test_a_model_made_elsewhere_loads_on_the_cpu(
+    model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    path = tmp_path / "m.fiedler"
+    copy.deepcopy(model).set_params(device="cuda:1").save(path)
+    with pytest.warns(UserWarning, match="made for device='cuda:1', .* it runs on the CPU"):
+        loaded = fiedler.load(path)
+    assert loaded.get_params()["device"] == "cpu"
+    assert_same(outputs(loaded, NEW), outputs(model, NEW))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fiedler.load(path, device="cpu").get_params()["device"] == "cpu"
+    with pytest.raises(InputError, match="'cuda' is not available here") as caught:
+        fiedler.load(path, device="cuda")
+    assert caught.type is InputError

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
+# Frames of these packages stand between the caller and what warns.
+_INNER = ("fiedler", "sklearn")
+
 
 class FiedlerError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -55,3 +61,11 @@ class DisconnectedGraphWarning(UserWarning):
 
 class ConvergenceWarning(UserWarning):
     """An iterative solver stopped before its tolerance was met."""
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn with the line of the caller's own code that called this package, however deep."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fiedler.cli.inputs import Input, Opening, open_input, save_recipe
+from fiedler.cli.inputs import ROW_NAMES, Input, Opening, open_input, save_recipe
 from fiedler.cli.methods import (
     Job,
     Settings,
     build,
+    check_parameters,
     choose_method,
     describe_cost,
     estimate,
@@ -31,6 +32,7 @@ from fiedler.cli.record import make_record
 from fiedler.cli.reporting import write_run_report
 from fiedler.cli.run_folder import (
     EMBEDDING,
+    HISTORY,
     LABELS,
     MODEL,
     RECORD,
@@ -40,6 +42,7 @@ from fiedler.cli.run_folder import (
     to_json,
     write_labels,
     write_record,
+    write_whole,
 )
 from fiedler.cli.terminal import Terminal
 from fiedler.exceptions import InputError
@@ -154,15 +157,24 @@ class _Run:
         self.seconds: dict[str, float] = {}
 
     def open(self, force: bool) -> None:
-        """Open the input, choose the method, and refuse what will not fit in memory."""
+        """Open the input; refuse what will not fit in memory, where it can before decoding it."""
+
+        def admit(kind: str, shape: tuple[int, ...]) -> None:
+            self._choose(ROW_NAMES[kind], shape, force)
+
         start = time.perf_counter()
-        self.opened = open_input(self.request.name, self.request.opening, self.progress)
+        request = self.request
+        self.opened = open_input(request.name, request.opening, self.progress, admit=admit)
         self.seconds["reading"] = time.perf_counter() - start
-        shape, settings = self.opened.source.shape, self.request.settings
-        job = Job(self.opened.row_name, shape, self.request.opening.encoder is not None)
+        self._choose(self.opened.row_name, self.opened.source.shape, force)
+
+    def _choose(self, row_name: str, shape: tuple[int, ...], force: bool) -> None:
+        """Choose the method for such rows, and refuse it if they are too many."""
+        settings = self.request.settings
+        job = Job(row_name, shape, self.request.opening.encoder is not None)
         self.method, self.reason = choose_method(settings, job)
-        images = len(shape) > 2
-        self.cost = estimate(shape, settings.clusters, self.method, images=images)
+        check_parameters(settings, self.method)
+        self.cost = estimate(shape, settings, self.method, images=len(shape) > 2)
         if not force:
             refuse_if_too_large(self.cost, shape)
 
@@ -195,6 +207,8 @@ class _Run:
         confidence = getattr(model, "confidence_", None)
         write_labels(folder / LABELS, source.ids, model.labels_, confidence)
         np.save(folder / EMBEDDING, np.asarray(model.embedding_, dtype=np.float32))
+        if getattr(model, "history_", None):
+            write_whole(folder / HISTORY, to_json(model.history_))
         model.save(folder / MODEL, overwrite=True)
         save_recipe(folder, source.recipe)
         self.progress("writing", 1, 2)
@@ -220,10 +234,18 @@ class _Run:
 def _keep_request(folder: Path, request: Request) -> None:
     """Note in an unfinished folder what it is of, or check that it is of the same."""
     path = folder / _REQUEST
-    if path.is_file():
-        _check_same(json.loads(path.read_text(encoding="utf-8")), request, folder)
-    else:
-        path.write_text(to_json(request.to_state()), encoding="utf-8")
+    if not path.is_file():
+        with writing(path):
+            write_whole(path, to_json(request.to_state()))
+        return
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}), so it is not known what the unfinished run was of. "
+            f"Remove the folder {folder} and start again."
+        ) from error
+    _check_same(earlier, request, folder)
 
 
 def _check_same(earlier: Any, request: Request, where: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fiedler.cli.methods import (
-    EXPECTED_CLUSTERS,
+    Settings,
+    check_parameters,
     describe_cost,
     estimate,
     features_of,
@@ -33,14 +34,15 @@ def info(path: Path, terminal: Terminal) -> None:
         terminal.say(line)
 
 
-def plan(shape: tuple[int, ...], clusters: int | None, method: str, terminal: Terminal) -> None:
+def plan(shape: tuple[int, ...], settings: Settings, terminal: Terminal) -> None:
     """Say what a run on rows, or images, of this shape will cost on this machine."""
-    images = len(shape) > 2
-    cost = estimate(shape, clusters, method, images=images)
+    images, method = len(shape) > 2, settings.method
+    check_parameters(settings, method)
+    cost = estimate(shape, settings, method, images=images)
     described = {
         "rows": shape[0],
         "features": features_of(shape),
-        "clusters": clusters or EXPECTED_CLUSTERS,
+        "clusters": settings.most_clusters,
         "method": method,
         **describe_cost(cost),
     }
@@ -53,7 +55,8 @@ def plan(shape: tuple[int, ...], clusters: int | None, method: str, terminal: Te
         if images
         else f"rows of {shape[1]:,} numbers"
     )
-    terminal.say(f"{shape[0]:,} {row} into {described['clusters']} clusters ({method}):")
+    up_to = "" if settings.fixed_clusters else "up to "
+    terminal.say(f"{shape[0]:,} {row} into {up_to}{described['clusters']} clusters ({method}):")
     terminal.say(f"  time    about {human_seconds(cost.seconds)}")
     terminal.say(
         f"  memory  about {human_bytes(cost.peak_bytes)} at the peak; "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from fiedler.cli.outcome import reading
 from fiedler.cli.run_folder import RECIPE
-from fiedler.exceptions import InputError, ModelFileError
+from fiedler.exceptions import InputError, ModelFileError, warn_user
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 DATASET_PREFIX = "dataset:"
 FOLDER = "folder"
+# What the rows of each kind of source are called.
+ROW_NAMES = {"images": "images", "text": "texts", "vectors": "rows"}
 _RECIPE_KIND = "SourceRecipe"
 
 
@@ -131,9 +132,7 @@ class Input:
     @property
     def row_name(self) -> str:
         """What one row is called, in the plural."""
-        if self.source.texts is not None:
-            return "texts"
-        return {"images": "images", "text": "texts", "vectors": "rows"}[self.source.kind]
+        return "texts" if self.source.texts is not None else ROW_NAMES[self.source.kind]
 
 
 def open_input(
@@ -141,6 +140,7 @@ def open_input(
     opening: Opening,
     progress: ProgressCallback,
     recipe: SourceRecipe | None = None,
+    admit: Callable[[str, tuple[int, ...]], None] = lambda kind, shape: None,
 ) -> Input:
     """Open a path or a ``dataset:NAME`` (``dataset:NAME/test`` for one half of it).
 
@@ -154,6 +154,8 @@ def open_input(
         Told about images read and bytes downloaded.
     recipe : SourceRecipe, optional
         Open as an earlier input was opened; most of `opening` is then refused.
+    admit : callable
+        Told kind and shape of the rows before they are decoded, as `fiedler.data.open_rows` does.
 
     Raises
     ------
@@ -177,6 +179,7 @@ def open_input(
             standardize=opening.standardize,
             labels=None if by_folder else opening.labels_from,
             recipe=recipe,
+            admit=admit,
             progress=progress,
         )
     labels = source.labels
@@ -238,10 +241,9 @@ def without_empty_texts(opened: Input) -> Input:
         raise InputError(f"no text of {opened.name} holds a known word, so there is no row to use.")
     empty = [source.ids[i] for i in np.flatnonzero(~filled).tolist()]
     shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
-    warnings.warn(
+    warn_user(
         f"{len(empty):,} of {len(filled):,} texts hold no known word and are left out: {shown}.",
         UserWarning,
-        stacklevel=3,
     )
     kept = np.flatnonzero(filled).tolist()
     source = replace(

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from fiedler.models.plan import CostEstimate
     from fiedler.progress import ProgressCallback
 
-# How many clusters to reckon with while the number is still to be chosen.
-EXPECTED_CLUSTERS = 10
+# How many clusters to reckon with while the number is still to be chosen: every method's default
+# of max_clusters.
+MOST_CLUSTERS = 20
+# Parameters that belong to the command line itself.
+_OWN = ("progress", "checkpoint")
 AUTO = "auto"
 
 
@@ -149,6 +152,21 @@ class Settings:
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def fixed_clusters(self) -> int | None:
+        """The clusters wanted, where that is a number."""
+        return self.clusters or _positive(self.parameters.get("n_clusters"))
+
+    @property
+    def most_clusters(self) -> int:
+        """The clusters wanted, or the most that may be chosen."""
+        most = _positive(self.parameters.get("max_clusters"))
+        return self.fixed_clusters or most or MOST_CLUSTERS
+
+
+def _positive(value: Any) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
+
 
 def choose_method(settings: Settings, job: Job) -> tuple[str, str]:
     """Name of the method to run, and why: what the user asked for, or what suits the job."""
@@ -161,6 +179,30 @@ def choose_method(settings: Settings, job: Job) -> tuple[str, str]:
     raise InputError(
         f"no method suits {job.shape[0]} {job.row_name}: name one of {', '.join(METHODS)}."
     )
+
+
+def check_parameters(settings: Settings, method: str) -> set[str]:
+    """Refuse parameters that the method does not have, or that are not the user's to set.
+
+    Returns
+    -------
+    set of str
+        The names that the method has.
+
+    Raises
+    ------
+    InputError
+        The message lists what may be set.
+    """
+    known = set(METHODS[method].load()().get_params(deep=False))
+    for name in settings.parameters:
+        if name not in known or name in _OWN:
+            what = "lets you set no" if name in known else "has no"
+            raise InputError(
+                f"the method {method} {what} parameter {name!r}; it has "
+                f"{', '.join(sorted(known.difference(_OWN)))}."
+            )
+    return known
 
 
 def build(
@@ -182,14 +224,7 @@ def build(
     InputError
         If the estimator has no such parameter; the message lists those that it has.
     """
-    estimator = METHODS[method].load()
-    known = estimator().get_params(deep=False)
-    for name in settings.parameters:
-        if name not in known:
-            raise InputError(
-                f"the method {method} has no parameter {name!r}; it has "
-                f"{', '.join(sorted(set(known) - {'progress', 'checkpoint'}))}."
-            )
+    known = check_parameters(settings, method)
     given: dict[str, Any] = {
         "n_clusters": "auto" if settings.clusters is None else settings.clusters,
         "random_state": settings.seed,
@@ -197,7 +232,7 @@ def build(
         **({} if checkpoint is None else {"checkpoint": str(checkpoint)}),
     }
     made = {name: value for name, value in given.items() if name in known}
-    return estimator(**{**made, **settings.parameters})
+    return METHODS[method].load()(**{**made, **settings.parameters})
 
 
 def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
@@ -224,7 +259,7 @@ def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def estimate(
-    shape: tuple[int, ...], clusters: int | None, method: str, *, images: bool = False
+    shape: tuple[int, ...], settings: Settings, method: str, *, images: bool = False
 ) -> CostEstimate:
     """What a run on rows of this shape will cost on this machine."""
     from fiedler.models.plan import estimate_cost
@@ -232,9 +267,10 @@ def estimate(
     return estimate_cost(
         shape[0],
         features_of(shape),
-        clusters or EXPECTED_CLUSTERS,
+        settings.most_clusters,
         method=method,
         image_shape=shape[1:] if images else None,
+        parameters=settings.parameters,
     )
 
 
@@ -256,8 +292,8 @@ def refuse_if_too_large(cost: CostEstimate, shape: tuple[int, ...]) -> None:
     raise NotEnoughMemoryError(
         f"clustering {shape[0]:,} rows of {features_of(shape):,} numbers needs about "
         f"{human_bytes(cost.peak_bytes)} of memory; {human_bytes(cost.available_bytes)} are free. "
-        "Nothing was started. Use fewer rows or smaller images, free some memory, or pass --force "
-        "to try all the same."
+        "Nothing was started. Use fewer rows, smaller images or the default --solver, free some "
+        "memory, or pass --force to try all the same."
     )
 
 
@@ -274,8 +310,7 @@ def describe_cost(cost: CostEstimate) -> dict[str, Any]:
 
 def plain_parameters(estimator: Any) -> Mapping[str, Any]:
     """The estimator's parameters, for people and for the record."""
-    hidden = ("progress", "checkpoint")
-    return {k: v for k, v in estimator.get_params(deep=False).items() if k not in hidden}
+    return {k: v for k, v in estimator.get_params(deep=False).items() if k not in _OWN}
 
 
 def human_bytes(size: float) -> str:

@@ -18,6 +18,7 @@ class AffinityName(str, Enum):
     """Affinities by name."""
 
     KNN = "knn"
+    SELF_TUNING = "self-tuning"
     EPSILON = "epsilon"
     GAUSSIAN = "gaussian"
 
@@ -134,7 +135,8 @@ Clusters = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option(min=0, help="Seed of all that is random.", rich_help_panel=_METHOD)
+    int,
+    typer.Option(min=0, max=2**32 - 1, help="Seed of all that is random.", rich_help_panel=_METHOD),
 ]
 MethodName = Annotated[
     str, one_of((AUTO, *METHODS), "--method", help=_methods_help(), panel=_METHOD)
@@ -154,7 +156,11 @@ Affinity = Annotated[
 ]
 Neighbors = Annotated[
     int | None,
-    typer.Option(min=1, help="Neighbours of each row (affinity knn).", rich_help_panel=_METHOD),
+    typer.Option(
+        min=1,
+        help="Neighbours of each row (affinity knn and self-tuning).",
+        rich_help_panel=_METHOD,
+    ),
 ]
 Laplacian = Annotated[
     LaplacianName | None,
@@ -263,7 +269,7 @@ def opening(
         raise typer.BadParameter("--column names texts and --columns numbers; give one of them.")
     return Opening(
         text_column=column,
-        number_columns=None if columns is None else tuple(columns.split(",")),
+        number_columns=None if columns is None else _names(columns),
         size=None if size is None else sides(size),
         mode=None if mode is None else mode.value,
         skip_unreadable=skip_unreadable,
@@ -271,6 +277,28 @@ def opening(
         encoder=encoder,
         standardize=standardize,
     )
+
+
+def _names(columns: str) -> tuple[str, ...]:
+    """Read the names of ``--columns``, without the blanks around them."""
+    names = tuple(name.strip() for name in columns.split(","))
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or "" in names:
+        wrong = f"names {', '.join(map(repr, twice))} twice" if twice else "holds an empty name"
+        raise typer.BadParameter(f"--columns {columns!r} {wrong}; write each column once: A,B.")
+    return names
+
+
+# What one may set by an option, and its name among the parameters.
+_OPTION_OF = {
+    "affinity": "--affinity or --neighbors",
+    "laplacian": "--laplacian",
+    "solver": "--solver",
+    "n_components": "--components",
+    "assign": "--assign",
+    "n_clusters": "--clusters",
+    "random_state": "--seed",
+}
 
 
 def settings(
@@ -284,8 +312,8 @@ def settings(
     **given: Any,
 ) -> Settings:
     """What the user asks of the method: options that were given become its parameters."""
-    if neighbors is not None and affinity not in (None, AffinityName.KNN):
-        raise typer.BadParameter("--neighbors belongs to --affinity knn.")
+    if neighbors is not None and affinity in (AffinityName.EPSILON, AffinityName.GAUSSIAN):
+        raise typer.BadParameter("--neighbors belongs to --affinity knn or self-tuning.")
     named: dict[str, Any] = {
         name: value.value if isinstance(value, Enum) else value
         for name, value in {"affinity": affinity, **given}.items()
@@ -294,11 +322,17 @@ def settings(
     if neighbors is not None:
         from fiedler import KNN
 
-        named["affinity"] = KNN(n_neighbors=neighbors)
+        tuned = affinity is AffinityName.SELF_TUNING
+        named["affinity"] = KNN(neighbors, "self-tuning" if tuned else "binary")
     try:
         set_by_name = read_parameters(others or [])
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
-    return Settings(
-        None if clusters == AUTO else int(clusters), method, seed, {**named, **set_by_name}
-    )
+    number = None if clusters == AUTO else int(clusters)
+    chosen = {*named, *(["n_clusters"] if number else []), *(["random_state"] if seed else [])}
+    for name in set_by_name:
+        if name in chosen:
+            raise typer.BadParameter(
+                f"--set {name} and {_OPTION_OF[name]} set the same; give one of them."
+            )
+    return Settings(number, method, seed, {**named, **set_by_name})

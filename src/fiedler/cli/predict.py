@@ -23,6 +23,7 @@ def predict(
     *,
     overwrite: bool = False,
     opening: Opening,
+    device: str | None = None,
 ) -> None:
     """Assign the rows of `name`, opened as the model's own input was, to its clusters.
 
@@ -39,6 +40,8 @@ def predict(
         Whether an existing table may be replaced.
     opening : Opening
         What the recipe leaves open: unreadable images, and an encoder that is code.
+    device : str, optional
+        Where the model shall run; by default where it was made.
     """
     from fiedler import load
 
@@ -48,7 +51,7 @@ def predict(
         model_path = model_path / MODEL
     with reading(str(model_path)):
         recipe = load_recipe(model_path)
-        model = load(model_path)
+        model = load(model_path, device=device)
     with terminal.progress() as progress:
         source = open_input(name, opening, progress, recipe).source
         if hasattr(model, "predict_with_confidence"):

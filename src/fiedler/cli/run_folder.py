@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import secrets
 import shutil
@@ -19,6 +20,7 @@ EMBEDDING = "embedding.npy"
 MODEL = "model.fiedler"
 RECIPE = "recipe.fiedler"
 RECORD = "run.json"
+HISTORY = "history.json"
 REPORT = "report.html"
 UNFINISHED = "unfinished"
 
@@ -144,11 +146,18 @@ def write_labels(
     path: Path, ids: Iterable[object], labels: Iterable[int], confidence: Iterable[float] | None
 ) -> None:
     """Write one line a row: its id, cluster and confidence (if known); whole or not at all."""
+    table = io.StringIO()
+    print_labels(table, ids, labels, confidence)
+    write_whole(path, table.getvalue())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole, or not at all."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         # The names of files keep their bytes, whatever they are.
         with open(part, "x", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            print_labels(file, ids, labels, confidence)
+            file.write(text)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

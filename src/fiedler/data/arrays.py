@@ -6,12 +6,14 @@ Nothing is copied or made dense here; values (NaN, infinity) are the estimators'
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fiedler.exceptions import InputError
+from fiedler.exceptions import FiedlerError, InputError
 
 _NUMERIC_KINDS = "buif"
 
@@ -59,11 +61,19 @@ def read_npy(path: Path) -> np.memmap[Any, Any]:
     return rows
 
 
-def read_npz(path: Path) -> tuple[Any, np.ndarray | None]:
+def read_npz(
+    path: Path, admit: Callable[[tuple[int, ...], Any], None] = lambda shape, dtype: None
+) -> tuple[Any, np.ndarray | None]:
     """Read the rows, and the labels if there are any, of an ``.npz`` file.
 
     The rows are the array ``X``, else the only array that is not ``y``; a file written by
     ``scipy.sparse.save_npz`` gives a csr matrix. The labels are ``y``.
+
+    Parameters
+    ----------
+    path : Path
+    admit : callable
+        Told shape and dtype of the rows before they are unpacked; may raise.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -73,11 +83,12 @@ def read_npz(path: Path) -> tuple[Any, np.ndarray | None]:
 
                 return as_rows(load_npz(path), str(path)), None
             key = _rows_key(names, path)
+            _admit_header(path, key, admit)
             rows = as_rows(archive[key], f"{path} (array {key!r})")
             labels = archive["y"] if "y" in names else None
-    except InputError:
+    except FiedlerError:
         raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(_unreadable(path, error)) from error
     if labels is not None and labels.shape != (rows.shape[0],):
         raise InputError(
@@ -85,6 +96,19 @@ def read_npz(path: Path) -> tuple[Any, np.ndarray | None]:
             "rows. Give one label for each row, or leave 'y' out."
         )
     return rows, labels
+
+
+def _admit_header(path: Path, key: str, admit: Callable[[tuple[int, ...], Any], None]) -> None:
+    """Tell ``admit`` what the header of an array in the file says."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        elif version == (2, 0):
+            shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+        else:  # of records, which are no rows of numbers
+            return
+    admit(shape, dtype)
 
 
 def _rows_key(names: list[str], path: Path) -> str:
@@ -146,6 +170,6 @@ def _is_sparse(source: Any) -> bool:
 
 def _unreadable(path: Path, error: Exception) -> str:
     return (
-        f"{path} cannot be read ({error}): it is truncated, not a numpy file, or holds Python "
-        "objects, which are never unpickled. Write it again with np.save or np.savez."
+        f"{path} cannot be read ({error}): it is truncated or damaged, not a numpy file, or holds "
+        "Python objects, which are never unpickled. Write it again with np.save or np.savez."
     )

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -224,7 +225,7 @@ def _load(path: Path, spec: DatasetSpec, split: str | None) -> Dataset:
                 X = archive["X"] if split is None else archive["X"][chosen]
             names = archive.get("classes")
             vocabulary = archive.get("vocab")
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fiedler.data.download import cache_folder
+from fiedler.exceptions import warn_user
 
 _ROWS, _PICTURES, _STATE = "rows.f32", "pictures.u8", "state.json"
 
@@ -96,12 +96,11 @@ class FeatureStore:
             self.done = 0
 
     def _leave_disk(self, error: OSError) -> None:
-        warnings.warn(
+        warn_user(
             f"the encoded rows cannot be kept in {self._folder} ({error.strerror or error}); they "
             "are kept in memory, and will have to be computed again. Make room there, or set "
             "FIEDLER_CACHE to another folder.",
             UserWarning,
-            stacklevel=4,
         )
         if self.done:
             self._rows = [np.array(self.rows())]

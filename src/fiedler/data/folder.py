@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fiedler.data.images import MAX_PIXELS, SUFFIXES, Header, Mode, decode_image, read_header
-from fiedler.exceptions import InputError, UnreadableImagesError
+from fiedler.exceptions import InputError, UnreadableImagesError, warn_user
 from fiedler.progress import ProgressCallback, silent
 
 T = TypeVar("T")
@@ -49,6 +49,9 @@ class ImageFolder:
         limit above ``2 * PIL.Image.MAX_IMAGE_PIXELS`` needs that raised too.
     keep_bytes : int
         Decoded rows of at most this size are kept in memory.
+    admit : callable, optional
+        Called as ``admit(shape)`` when the headers are read, before anything is decoded; an error
+        that it raises is passed on.
     progress : callable
         Called as ``progress("reading images", done, total)``.
 
@@ -80,6 +83,7 @@ class ImageFolder:
         *,
         max_pixels: int = MAX_PIXELS,
         keep_bytes: int = 256 * 2**20,
+        admit: Callable[[tuple[int, ...]], None] | None = None,
         progress: ProgressCallback = silent,
     ) -> None:
         self.root = Path(root)
@@ -94,6 +98,8 @@ class ImageFolder:
             if headers:
                 self.size = _common_size(headers) if size is None else (int(size[0]), int(size[1]))
                 self.mode: Mode = mode or ("L" if all(h.grey for h in headers) else "RGB")
+                if admit is not None:
+                    admit(self.shape)
                 self._verify(keep_bytes, progress)
         self._refuse_failures(skip_unreadable)
 
@@ -210,7 +216,7 @@ class ImageFolder:
         message = failure_message(self.root, self.failures)
         if not skip_unreadable or not self.paths:
             raise UnreadableImagesError(message, self.failures)
-        warnings.warn(f"Left out: {message}", UserWarning, stacklevel=3)
+        warn_user(f"Left out: {message}", UserWarning)
 
 
 def relative_names(root: Path, paths: Sequence[Path]) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from fiedler.data.tables import (
     warn_of_spread,
 )
 from fiedler.data.text import TextVectorizer
-from fiedler.exceptions import InputError, UnreadableImagesError
+from fiedler.exceptions import InputError, UnreadableImagesError, warn_user
 from fiedler.progress import ProgressCallback
 
 
@@ -49,6 +48,7 @@ class Options:
     encoder: EncoderSpec | None = None
     standardize: bool | None = None
     labels: str | None = None
+    admit: Callable[[Kind, tuple[int, ...]], None] = lambda kind, shape: None
 
 
 def encoder_of(options: Options) -> Encoder | None:
@@ -96,7 +96,7 @@ def from_encoded_files(path: Path, encoder: Encoder, options: Options) -> Source
         message = failure_message(path, failures)
         if not options.skip_unreadable or len(failures) == len(files):
             raise UnreadableImagesError(message, failures)
-        warnings.warn(f"Left out: {message}", UserWarning, stacklevel=4)
+        warn_user(f"Left out: {message}", UserWarning)
         good = [i for i in range(len(files)) if i not in encoded.failures]
         files, rows = [files[i] for i in good], rows[good]
         pictures = None if pictures is None else pictures[good]
@@ -152,7 +152,7 @@ def from_array(
         )
     if rows.dtype == np.uint8 and len(shape) == 4 and shape[3] == 1:
         rows = rows[:, :, :, 0]
-    kind: Kind = "images" if rows.dtype == np.uint8 and len(shape) > 2 else "vectors"
+    kind = array_kind(shape, rows.dtype)
     pictures = rows if kind == "images" else None
     description = f"{_times(shape)} {rows.dtype} {kind} of {name}"
     if encoder is not None:
@@ -174,6 +174,11 @@ def from_array(
         description=description,
         pictures=pictures,
     )
+
+
+def array_kind(shape: tuple[int, ...], dtype: Any) -> Kind:
+    """Tell what the rows of an array are."""
+    return "images" if dtype == np.uint8 and len(shape) > 2 else "vectors"
 
 
 def from_table(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from fiedler.data.folder import ImageFolder, find_files
 from fiedler.data.images import MAX_PIXELS, SUFFIXES, Mode
 from fiedler.data.openers import (
     Options,
+    array_kind,
     check_kind,
     check_recipe,
     encoder_of,
@@ -27,7 +29,7 @@ from fiedler.data.openers import (
     refuse,
     text_column_name,
 )
-from fiedler.data.recipe import Source, SourceRecipe
+from fiedler.data.recipe import Kind, Source, SourceRecipe
 from fiedler.data.tables import from_frame, read_table
 from fiedler.data.text import TextVectorizer, read_jsonl, read_lines, read_text
 from fiedler.exceptions import InputError
@@ -53,6 +55,7 @@ def open_rows(
     standardize: bool = False,
     labels: str | None = None,
     recipe: SourceRecipe | None = None,
+    admit: Callable[[Kind, tuple[int, ...]], None] = lambda kind, shape: None,
     progress: ProgressCallback = silent,
 ) -> Source:
     """Open data of any kind as rows.
@@ -93,6 +96,9 @@ def open_rows(
         Open the source as an earlier one was opened (``Source.recipe``), to predict on it.
         Excludes ``image_size``, ``image_mode``, ``text``, ``standardize``, and ``column`` but for
         texts. An encoder that is code (a function, TorchScript) must be named again.
+    admit : callable
+        Called as ``admit(kind, shape)`` before the images of a folder are decoded or an ``.npz`` is
+        unpacked to rows of this shape (without an encoder); an error that it raises is passed on.
     progress : callable
         Called as ``progress(stage, done, total)`` while images are read.
 
@@ -112,7 +118,7 @@ def open_rows(
         encoder = EncoderSpec(encoder)
     options = Options(
         column, image_size, image_mode, skip_unreadable, max_pixels, text, recipe, progress,
-        encoder, standardize or None, labels,
+        encoder, standardize or None, labels, admit,
     )  # fmt: skip
     if recipe is not None:
         refuse(
@@ -120,6 +126,8 @@ def open_rows(
         )
         if recipe.kind != "text":
             refuse(options, "the recipe decides this", "column")
+    if isinstance(source, str) and not source:
+        raise InputError(f"the path is empty. Allowed: {_ALLOWED}; '.' for the current folder.")
     if isinstance(source, (str, Path)):
         opened = _open_path(Path(source).expanduser(), options)
     else:
@@ -140,7 +148,7 @@ def _open_path(path: Path, options: Options) -> Source:
     if name.endswith(".npy"):
         return from_array(read_npy(path), str(path), options)
     if name.endswith(".npz"):
-        rows, labels = read_npz(path)
+        rows, labels = read_npz(path, partial(_admit_array, options))
         return from_array(rows, str(path), options, labels)
     if name.endswith(_TABLES):
         column = text_column_name(options)
@@ -206,6 +214,12 @@ def _open_images(path: Path, options: Options) -> Source:
         mode,
         options.skip_unreadable,
         max_pixels=options.max_pixels,
+        admit=partial(options.admit, "images"),
         progress=options.progress,
     )
     return from_images(folder, options)
+
+
+def _admit_array(options: Options, shape: tuple[int, ...], dtype: Any) -> None:
+    if options.encoder is None:
+        options.admit(array_kind(shape, dtype), shape)

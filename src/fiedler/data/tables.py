@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fiedler.exceptions import InputError
+from fiedler.exceptions import InputError, warn_user
 
 _SHOWN = 5
 # Distances between rows are those of the widest columns alone where others vary so much less.
@@ -48,14 +48,18 @@ def read_table(path: Path, text: str | None = None) -> Any:
             return parquet.ParquetFile(path).read()
         first = _first_line(path)
         delimiter = _delimiter(path, first)
-        headerless = all(_is_number(cell) for cell in first.split(delimiter))
-        return csv.read_csv(
+        cells = first.split(delimiter)
+        headerless = all(_is_number(cell) for cell in cells)
+        # a name may have blanks around it, which belong to the list and not to the name
+        as_written = {text, *(cell for cell in cells if cell.strip() == text)} if text else ()
+        table = csv.read_csv(
             path,
             read_options=csv.ReadOptions(autogenerate_column_names=headerless),
             parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=csv.ConvertOptions(column_types={text: "string"} if text else None),
+            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(as_written, "string")),
         )
-    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError) as error:
+        return table.rename_columns([name.strip() for name in table.column_names])
+    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise InputError(
             f"{path} cannot be read as a table ({error}). Allowed: UTF-8 text with the same "
             "number of cells in every line, or a parquet file."
@@ -105,6 +109,8 @@ def numeric_rows(table: Any, columns: Sequence[str] | None, name: str) -> np.nda
     """
     chosen = list(table.column_names) if columns is None else list(columns)
     _check_names(table, chosen, name)
+    if len(set(chosen)) < len(chosen):
+        raise InputError(f"{_listed(chosen)}: name each column once, or it counts twice.")
     if table.num_rows == 0 or not chosen:
         raise InputError(f"{name} is empty: {table.num_rows} rows, {len(chosen)} columns.")
     _refuse_text(table, chosen, name)
@@ -135,12 +141,11 @@ def warn_of_spread(rows: np.ndarray, names: Sequence[str], name: str) -> None:
     widest, narrowest = filled[spread[filled].argmax()], filled[spread[filled].argmin()]
     if spread[widest] < _WIDE * spread[narrowest]:
         return
-    warnings.warn(
+    warn_user(
         f"{name}: column {names[widest]!r} varies {spread[widest] / spread[narrowest]:,.0f} times "
         f"as much as {names[narrowest]!r}, so that distances between rows are mostly its own. Pass "
         "standardize=True to give all columns the same weight.",
         UserWarning,
-        stacklevel=5,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -178,7 +179,7 @@ def read_jsonl(
                     lines.append(number)
     except InputError:
         raise
-    except (ValueError, OSError, EOFError, RecursionError) as error:
+    except (ValueError, OSError, EOFError, RecursionError, zlib.error) as error:
         raise InputError(
             f"{path} cannot be read near line {max(number, 1)} ({error}). Each line must be one "
             f'JSON object, such as {{"{field}": "..."}}, in UTF-8.'

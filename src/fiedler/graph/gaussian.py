@@ -49,10 +49,14 @@ class Gaussian:
         graph = index.graph(options.progress)
         scales = self._scales(graph.distances[:, k - 1].astype(float))
         kernel = self._kernel(index, scales, options.device)
-        matrix = kernel.block(np.arange(n), np.arange(n)) if n <= _FORMED_ROWS else kernel
+        matrix = kernel.block(np.arange(n), np.arange(n)) if self.forms(n) else kernel
         if isinstance(matrix, np.ndarray):
             matrix = (matrix.astype(np.float64) + matrix.T) / 2
         return self._fitted(matrix, kernel, index, scales, k, graph)
+
+    def forms(self, n: int) -> bool:
+        """Tell whether the affinity of n rows is a matrix, or an operator."""
+        return n <= _FORMED_ROWS
 
     def reach(self, n: int) -> int:
         """Return the neighbours that a fit to n rows searches."""

@@ -54,6 +54,11 @@ class NeighborGraph:
         return NeighborGraph(self.indices[:, :k], self.distances[:, :k], self.recall)
 
 
+def _is_share(value: Any) -> bool:
+    """Tell whether this is a number above 0 and at most 1."""
+    return isinstance(value, (int, float, np.number)) and bool(0.0 < value <= 1.0)
+
+
 class NeighborIndex:
     """Rows prepared for neighbour search, for the rows themselves and for new ones.
 
@@ -88,7 +93,7 @@ class NeighborIndex:
     ) -> None:
         if method not in ("auto", "exact", "cells"):
             raise InputError(f"method must be 'auto', 'exact' or 'cells', got {method!r}.")
-        if not 0.0 < recall <= 1.0:
+        if not _is_share(recall):
             raise InputError(f"recall must be in (0, 1], got {recall!r}.")
         self.blocks = RowBlocks(rows, metric)
         n, d = self.blocks.shape

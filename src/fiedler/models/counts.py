@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from fiedler.exceptions import DisconnectedGraphWarning, InputError
+from fiedler.exceptions import DisconnectedGraphWarning, InputError, warn_user
 from fiedler.models.rows import count_distinct, require_distinct
 
 COUNT_RULES = ("auto", "eigengap", "modularity")
@@ -76,8 +75,6 @@ def check_cluster_count(
 def warn_disconnected(sizes: np.ndarray, n_allowed: int, knobs: str) -> None:
     """Warn where a graph has more components than clusters or eigenvectors to hold them.
 
-    To be called by a method that the user calls: the warning names the user's line.
-
     Parameters
     ----------
     sizes : ndarray of int
@@ -90,10 +87,9 @@ def warn_disconnected(sizes: np.ndarray, n_allowed: int, knobs: str) -> None:
     if len(sizes) <= n_allowed:
         return
     shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
-    warnings.warn(
+    warn_user(
         f"the graph has {len(sizes)} connected components (of {shown} rows), more than the "
         f"{n_allowed} that are asked for, so components are put together without an edge to "
         f"go by. Raise {knobs}.",
         DisconnectedGraphWarning,
-        stacklevel=3,
     )

@@ -13,6 +13,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from fiedler import persistence
+from fiedler.exceptions import warn_user
+from fiedler.models.rows import device_is_here
 
 # What a fit does on this machine only, and no file keeps.
 _NOT_KEPT = ("progress", "checkpoint")
@@ -83,8 +85,18 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def _from_common(cls, kept: dict[str, Any]) -> Any:
-        """Make an estimator from what :meth:`_common_state` gave."""
+        """Make an estimator from what :meth:`_common_state` gave.
+
+        Where its device is not on this machine, it goes to the CPU, with a warning.
+        """
         estimator = cls(**persistence.decode_params(kept["params"]))
+        if not device_is_here(estimator.device):
+            warn_user(
+                f"the model was made for device={estimator.device!r}, which is not available here; "
+                "it runs on the CPU.",
+                UserWarning,
+            )
+            estimator.set_params(device="cpu")
         estimator.n_features_in_ = kept["n_features_in"]
         if kept["feature_names_in"] is not None:
             estimator.feature_names_in_ = np.array(kept["feature_names_in"], dtype=object)

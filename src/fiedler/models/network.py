@@ -6,7 +6,6 @@ import copy
 import hashlib
 import math
 import re
-import warnings
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,7 +16,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError
+from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError, warn_user
 from fiedler.graph import SearchOptions
 from fiedler.graph.laplacian import ordered_components
 from fiedler.models.counts import check_count
@@ -154,12 +153,16 @@ class NetworkClustering(
         shape = tuple(int(size) for size in whole[1:])
         if self.image_shape is None:
             return shape if len(shape) > 1 else (n_features,)
-        given = tuple(int(size) for size in self.image_shape)
-        if len(given) not in (2, 3) or math.prod(given) != n_features:
+        given = self.image_shape
+        sizes = isinstance(given, (tuple, list)) and all(
+            isinstance(size, (int, np.integer)) for size in given
+        )
+        if not sizes or len(given) not in (2, 3) or math.prod(given) != n_features:
             raise InputError(
                 f"image_shape must be (h, w) or (h, w, channels) of {n_features} numbers, got "
                 f"{self.image_shape!r}."
             )
+        given = tuple(int(size) for size in given)
         if len(shape) > 1 and shape != given:
             raise InputError(f"image_shape is {given}, but the images have shape {shape}.")
         return given
@@ -210,11 +213,8 @@ class NetworkClustering(
                 f"n_components={self.n_components}; raise it or use assign='kmeans'."
             )
 
-    def _report_collapse(self, k: int, wanted: int, stacklevel: int) -> None:
-        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart.
-
-        ``stacklevel`` is that of the user's line, as for :func:`warnings.warn`, seen from here.
-        """
+    def _report_collapse(self, k: int, wanted: int) -> None:
+        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart."""
         rank = self.embedding_.shape[1]
         if rank >= min(k, wanted):
             return
@@ -224,7 +224,7 @@ class NetworkClustering(
         )
         if rank < 2:
             raise CollapsedOutputsError(what)
-        warnings.warn(what, CollapsedOutputsWarning, stacklevel=stacklevel)
+        warn_user(what, CollapsedOutputsWarning)
 
     def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
         if self.assign == "auto" and graph is not None:

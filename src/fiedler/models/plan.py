@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
+
+from fiedler.memory import available_memory
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ _BASE_BYTES = 600e6
 _PRODUCTS_PER_SECOND_CORE = 1.0e11
 _EDGE_COLUMNS_PER_SECOND_CORE = 1.5e8
 _NEIGHBORS = 7
+_EIGH_PRODUCTS_PER_SECOND_CORE = 8.0e9
+# An optimiser's step on a small network takes at least this long on any processor.
+_SECONDS_PER_STEP = 5.0e-3
 # The same for SANet's default preset, from single runs on 10,000 images of 28 x 28, one core.
 _SANET_BASE_BYTES = 600e6
 _SANET_BASE_SECONDS = 8.0
@@ -55,8 +61,9 @@ def estimate_cost(
     *,
     method: str = "spectral",
     image_shape: tuple[int, ...] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> CostEstimate:
-    """Estimate memory and time of an estimator with default options.
+    """Estimate memory and time of an estimator.
 
     Parameters
     ----------
@@ -67,18 +74,20 @@ def estimate_cost(
     image_shape : tuple of int or None
         (h, w) or (h, w, channels) where the rows are images: SpectralNet convolves them, SANet cuts
         them into patches.
+    parameters : mapping of str to object, or None
+        Parameters of the estimator; those left out count at their defaults. Of the spectral
+        methods affinity, solver and ``n_components`` matter, of the networks the recipe; SANet
+        is always reckoned with its default layers.
 
     Returns
     -------
     CostEstimate
     """
-    n, d = float(n_rows), float(n_features)
+    n, d, given = float(n_rows), float(n_features), dict(parameters or {})
     if method == "spectral":
-        return _estimate_spectral(n, d, n_clusters)
+        return _estimate_spectral(n, d, n_clusters, given)
     if method in ("spectralnet", "dscdan"):
-        # the dual autoencoder has fewer steps, each with decodings and critics, and two read-outs
-        again = 1.0 if method == "spectralnet" else 1.3
-        return _estimate_network(n, d, n_clusters, image_shape, again)
+        return _estimate_network(n, d, n_clusters, image_shape, method, given)
     if method == "sanet":
         return _estimate_sanet(n, d, n_clusters, image_shape)
     raise ValueError(
@@ -86,48 +95,116 @@ def estimate_cost(
     )
 
 
-def _estimate_spectral(n: float, d: float, n_clusters: int) -> CostEstimate:
+def _estimate_spectral(
+    n: float, d: float, n_clusters: int, given: Mapping[str, Any]
+) -> CostEstimate:
+    from fiedler.graph import resolve_affinity
+
     cores = os.cpu_count() or 1
-    vectors = min(3.0 * n_clusters, n_clusters + 100.0, n) + 1.0
+    affinity = resolve_affinity(given.get("affinity", "knn"))
+    neighbors = getattr(affinity, "n_neighbors", None) or _NEIGHBORS
+    asked = given.get("n_components")
+    wanted = asked if isinstance(asked, int) else min(3 * n_clusters, n_clusters + 100)
+    vectors = min(max(float(wanted), 1.0), n) + 1.0
     width = vectors * 1.5
-    search, search_bytes = _search_cost(n, d)
-    edges = n * _NEIGHBORS * 1.6
-    products = 130.0 * max(1.0, (n / 70_000) ** 0.1)
-    eigen = products * width * edges / (_EDGE_COLUMNS_PER_SECOND_CORE * cores) + n * width**2 / 1e9
+    search, search_bytes = _search_cost(n, d, neighbors)
+    edges = n * neighbors * 1.6
+    # one product of the affinity with a block of vectors, and what the affinity takes
+    product = width * edges / (_EDGE_COLUMNS_PER_SECOND_CORE * cores)
+    graph_bytes = n * d * 6.0 + edges * 32.0
+    if _is_full(affinity):
+        formed = _is_formed(affinity, n)
+        again = 0.0 if formed else d + 100.0  # an operator's entries, computed each time
+        product = n * n * (again + width) / (_PRODUCTS_PER_SECOND_CORE / 10.0 * cores)
+        graph_bytes = n * d * 12.0 + 64e6 + (32.0 * n * n if formed else 0.0)
+    eigen, eigen_bytes = _eigen_cost(n, vectors, n_clusters, product, affinity, given)
     labels = min(n, 1e5) * vectors * 6.0 * n_clusters * 30 / 2e10 + n * vectors * 6e-9 * n_clusters
-    # rows (float32), graph, block of vectors
-    eigen_bytes = n * d * 6.0 + edges * 32.0 + n * width * 4.0 * 4.0 + n * vectors * 8.0 * 3.0
     return _estimate(
         {"graph": search, "eigenvectors": eigen, "assignment": labels},
-        max(search_bytes, eigen_bytes),
+        max(search_bytes, graph_bytes + eigen_bytes + n * vectors * 8.0 * 3.0),
     )
 
 
-def _estimate_network(
-    n: float, d: float, n_clusters: int, image_shape: tuple[int, ...] | None, again: float
-) -> CostEstimate:
-    """Estimate SpectralNet: one search, so many steps of the same size, the read-out.
+def _eigen_cost(
+    n: float,
+    vectors: float,
+    n_clusters: int,
+    product: float,
+    affinity: Any,
+    given: Mapping[str, Any],
+) -> tuple[float, float]:
+    """Return seconds and bytes of the eigenvectors, one product taking so long."""
+    from fiedler.spectrum.solvers import dense_bytes
 
-    Training and read-out are ``again`` times as much in what is built on it.
-    """
+    cores = os.cpu_count() or 1
+    solver = _solver_name(n, vectors, affinity, given)
+    if solver == "dense":
+        seconds = n**3 / (_EIGH_PRODUCTS_PER_SECOND_CORE * cores)
+        return seconds, dense_bytes(int(n))
+    if solver in ("nystrom", "minibatch"):  # some columns of the affinity, formed
+        columns = min(n, max(500.0, 10.0 * vectors) if solver == "nystrom" else math.sqrt(n))
+        return product * columns / 100.0 + n * columns**2 / 1e10, n * columns * 8.0 * 3.0
+    width = vectors * 1.5
+    products = 130.0 * max(1.0, (n / 70_000) ** 0.1)
+    seconds = products * product + n * width**2 / 1e9
+    # ARPACK multiplies one vector at a time, and asks for machine precision
+    return seconds * (3.0 if solver == "lanczos" else 1.0), n * width * 4.0 * 4.0
+
+
+def _is_full(affinity: Any) -> bool:
+    """Whether an affinity links all pairs."""
+    from fiedler.graph import KNN, Epsilon
+
+    return not isinstance(affinity, (KNN, Epsilon))
+
+
+def _is_formed(affinity: Any, n: float) -> bool:
+    """Whether a full affinity is held as a matrix."""
+    from fiedler.graph import Gaussian
+
+    return not isinstance(affinity, Gaussian) or affinity.forms(int(n))
+
+
+def _solver_name(n: float, vectors: float, affinity: Any, given: Mapping[str, Any]) -> str:
+    """Name the solver that is run."""
+    from fiedler.spectrum.solve import auto_solver
+
+    solver = given.get("solver", "auto")
+    if solver == "auto":
+        formed = not _is_full(affinity) or _is_formed(affinity, n)
+        kind = given.get("laplacian", "sym")
+        solver = auto_solver(int(n), int(vectors), kind, formed=formed)
+    return solver if isinstance(solver, str) else type(solver).__name__.lower()
+
+
+def _estimate_network(
+    n: float,
+    d: float,
+    n_clusters: int,
+    image_shape: tuple[int, ...] | None,
+    method: str,
+    given: Mapping[str, Any],
+) -> CostEstimate:
+    """Estimate SpectralNet or DSCDAN: one search, the steps of the recipe, the read-out."""
     from fiedler.graph.precision import cpu_multiplies_bfloat16
+    from fiedler.models.network_work import network_work
 
     cores = os.cpu_count() or 1
     search, search_bytes = _search_cost(n, d)
-    if image_shape is None:
-        steps, products = 600, d * 1024.0 + 1024.0**2 + 1024.0 * 512.0
-        rate = 3.0e11
-    else:
-        area, channels = image_shape[0] * image_shape[1], math.prod(image_shape[2:])
-        steps, products = 1500, area * (72.0 * channels + 1152.0 + 1152.0 + 1024.0)
-        rate = 1.2e11
+    row_shape = (int(d),) if image_shape is None else tuple(image_shape)
+    work = network_work(method, given.get("recipe", "default"), row_shape, int(n))
     # forward and twice as much backward, two operations a product
-    flops = 6.0 * products * 1024.0 * steps
-    training = again * flops / (rate * cores * (1.0 if cpu_multiplies_bfloat16() else 0.4))
+    rate = (3.0e11 if image_shape is None else 1.2e11) * cores
+    training = 6.0 * work.products / (rate * (1.0 if cpu_multiplies_bfloat16() else 0.4))
+    again = 1.0 if method == "spectralnet" else 1.3  # two read-outs
     assignment = again * 1.6e-5 * n * n_clusters / cores
     outputs = n * (n_clusters + 4.0) * 8.0 * 4.0
     return _estimate(
-        {"graph": search, "training": training, "assignment": assignment},
+        {
+            "graph": search,
+            "training": training + work.steps * _SECONDS_PER_STEP,
+            "assignment": assignment,
+        },
         100e6 + max(search_bytes, n * d + n * _NEIGHBORS * 60.0 + outputs),
     )
 
@@ -136,7 +213,7 @@ def _estimate_sanet(
     n: float, d: float, n_clusters: int, image_shape: tuple[int, ...] | None
 ) -> CostEstimate:
     """Estimate SANet's default preset, whose sizes follow the images (``sanet/presets.py``)."""
-    whole = sum(_estimate_spectral(n, d, n_clusters).detail.values())
+    whole = sum(_estimate_spectral(n, d, n_clusters, {}).detail.values())
     side = 1 if image_shape is None else min(image_shape[:2])
     if image_shape is None or side < 12:  # one patch an image
         kept = d * 10.0 + n_clusters * 48.0
@@ -158,13 +235,13 @@ def _estimate_sanet(
     )
 
 
-def _search_cost(n: float, d: float) -> tuple[float, float]:
+def _search_cost(n: float, d: float, neighbors: int = _NEIGHBORS) -> tuple[float, float]:
     """Return seconds and bytes of the neighbour search."""
     # Each row is compared with about 10 cells of 400 rows, at least a tenth of which is overhead.
     scanned = min(n, 4500.0 * max(1.0, (n / 70_000) ** 0.15))
     seconds = n * scanned * (d + 100.0) / (_PRODUCTS_PER_SECOND_CORE * (os.cpu_count() or 1))
     # rows in order of cells (float32), their scan copy (2 bytes), graph
-    return seconds, n * d * 6.0 + n * _NEIGHBORS * 60.0
+    return seconds, n * d * 6.0 + n * neighbors * 60.0
 
 
 def _estimate(detail: dict[str, float], peak_bytes: float) -> CostEstimate:
@@ -174,48 +251,3 @@ def _estimate(detail: dict[str, float], peak_bytes: float) -> CostEstimate:
         available_bytes=available_memory(),
         detail=detail,
     )
-
-
-def available_memory() -> int:
-    """Return the bytes of memory that a new computation can use without swapping."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return min(int(line.split()[1]) * 1024, _container_limit())
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        # macOS has no cheap figure for free memory; half of the physical one is a cautious guess.
-        return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.5)
-    return _windows_available()
-
-
-def _container_limit() -> int:
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.exists():
-        text = limit.read_text().strip()
-        if text.isdigit():
-            return int(text)
-    return 2**63 - 1
-
-
-def _windows_available() -> int:
-    import ctypes
-
-    class MemoryStatus(ctypes.Structure):
-        _fields_ = (
-            ("dwLength", ctypes.c_ulong),
-            ("dwMemoryLoad", ctypes.c_ulong),
-            ("ullTotalPhys", ctypes.c_ulonglong),
-            ("ullAvailPhys", ctypes.c_ulonglong),
-            ("ullTotalPageFile", ctypes.c_ulonglong),
-            ("ullAvailPageFile", ctypes.c_ulonglong),
-            ("ullTotalVirtual", ctypes.c_ulonglong),
-            ("ullAvailVirtual", ctypes.c_ulonglong),
-            ("ullAvailExtendedVirtual", ctypes.c_ulonglong),
-        )
-
-    status = MemoryStatus()
-    status.dwLength = ctypes.sizeof(MemoryStatus)
-    windll = getattr(ctypes, "windll")  # noqa: B009 - the name exists on Windows only
-    windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-    return int(status.ullAvailPhys)

@@ -191,28 +191,52 @@ def count_distinct(rows: Any, enough: int) -> int:
 
 
 def seed_from(random_state: Any) -> int:
-    """Draw one seed from an int, a RandomState or None, leaving global state alone."""
+    """Draw one seed from an int, a RandomState or None, leaving global state alone.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or a number that is no seed.
+    """
     if random_state is None:
         return int(np.random.default_rng().integers(2**31 - 1))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31 - 1))
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError as error:
+        raise InputError(
+            "random_state must be None, a RandomState, a Generator or an integer from 0 to "
+            f"{2**32 - 1}, got {random_state!r}."
+        ) from error
+
+
+def device_is_here(device: str) -> bool:
+    """Tell whether a device can be used on this machine; ``"auto"`` always can.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind of device.
+    """
+    import torch
+
+    kind, _, number = str(device).partition(":")
+    counts = {
+        "auto": 1,
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if kind not in counts or (number and not number.isdecimal()):
+        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}.")
+    return int(number or 0) < counts[kind]
 
 
 def resolve_device(device: str) -> str:
     """Return the device that ``"auto"`` stands for, or the named one if it is there."""
-    import torch
-
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if device == "auto":
-        return "cuda" if available["cuda"] else "cpu"
-    kind = str(device).split(":")[0]
-    if kind not in available:
-        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}.")
-    if not available[kind]:
+    if not device_is_here(device):
         raise InputError(f"device={device!r} is not available here; use device='auto'.")
+    if device == "auto":
+        return "cuda" if device_is_here("cuda") else "cpu"
     return str(device)

@@ -22,6 +22,8 @@ _ESTIMATORS = {
     "SpectralEmbedding": "fiedler.models:SpectralEmbedding",
     "SpectralNet": "fiedler.models:SpectralNet",
 }
+# Refuses a device that is not there; by name too.
+_DEVICE = "fiedler.models.rows:resolve_device"
 
 
 def save(estimator: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -47,13 +49,16 @@ def save(estimator: Any, path: str | os.PathLike[str], *, overwrite: bool = Fals
     save_state(path, type(estimator).__name__, params, arrays, overwrite=overwrite)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], *, device: str | None = None) -> Any:
     """Read an estimator that `save` wrote. Safe for files from anyone: nothing is executed.
 
     Parameters
     ----------
     path : path-like
         A model file.
+    device : str, optional
+        Where it shall run, in place of the ``device`` it was made with. That one is kept where it
+        is available, else the model goes to the CPU with a warning.
 
     Returns
     -------
@@ -62,6 +67,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Raises
     ------
+    InputError
+        If the `device` asked for is not available.
     ModelFileError
         If it is no model file, truncated, altered, or of another format version.
     """
@@ -70,6 +77,9 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise ModelFileError(
             f"{path} holds a {kind!r}; this version of fiedler can load {sorted(_ESTIMATORS)}"
         )
+    if device is not None:
+        resolve(_DEVICE)(device)
+        params["params"] = {**params.get("params", {}), "device": device}
     try:
         return resolve(_ESTIMATORS[kind])._from_state(params, arrays)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

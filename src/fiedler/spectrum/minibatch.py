@@ -18,12 +18,11 @@ Here in addition:
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from fiedler.exceptions import ConvergenceWarning, InputError
+from fiedler.exceptions import ConvergenceWarning, InputError, warn_user
 from fiedler.graph.kernel import as_affinity_matrix
 from fiedler.progress import ProgressCallback, silent
 from fiedler.spectrum.signs import fix_signs, random_walk_vectors
@@ -324,10 +323,9 @@ def _warn_not_converged(bound: float, tol: float, epochs: int, reduced: bool) ->
     remedy = (
         "more epochs, float64 rows, or solver='lanczos'" if reduced else "variance_reduction=True"
     )
-    warnings.warn(
+    warn_user(
         f"Mini-batch solver: after {epochs} epochs the subspace error is bounded by {bound:.1e}, "
         f"above tol = {tol:.1e}. Use {remedy}; a gap near 0 after the last eigenvalue asked for "
         "leaves its eigenvector undetermined.",
         ConvergenceWarning,
-        stacklevel=3,
     )

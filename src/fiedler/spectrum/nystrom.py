@@ -8,12 +8,11 @@ kernels whose spectrum decays. It does not fit neighbour graphs, where most rows
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fiedler.exceptions import ConvergenceWarning, InputError
+from fiedler.exceptions import ConvergenceWarning, InputError, warn_user
 from fiedler.graph.kernel import as_affinity_matrix
 from fiedler.spectrum.landmarks import greedy_landmarks, uniform_landmarks
 from fiedler.spectrum.signs import random_walk_vectors, sign_of_columns
@@ -226,10 +225,9 @@ def _check_names(laplacian: str, landmarks: str) -> None:
 
 
 def _warn_uncovered(count: int, n: int, n_marks: int) -> None:
-    warnings.warn(
+    warn_user(
         f"{count} of {n} rows have no affinity to any of the {n_marks} landmarks; their "
         "eigenvector entries are 0. Use more landmarks, a wider kernel, or, on a sparse graph, "
         "solver='lanczos'.",
         ConvergenceWarning,
-        stacklevel=3,
     )

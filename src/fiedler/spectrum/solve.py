@@ -76,14 +76,18 @@ def resolve_solver(solver: str | Solver, laplacian: Laplacian, k: int) -> Solver
             raise InputError(f"solver must be a name or have a solve method, got {solver!r}.")
         return solver
     if solver == "auto":
-        if laplacian.n <= max(_DENSE_ROWS, 4 * k):
-            return Dense()
-        formed = laplacian.matrix is not None or laplacian.n <= _KERNEL_ROWS
-        block = Block() if laplacian.n < _LOOSE_ROWS else _LOOSE
-        return block if formed or laplacian.kind == "unnormalized" else Nystrom()
+        return auto_solver(laplacian.n, k, laplacian.kind, formed=laplacian.matrix is not None)
     if solver not in _NAMED:
         raise InputError(f"solver must be one of {['auto', *_NAMED]}, got {solver!r}.")
     return _NAMED[solver]
+
+
+def auto_solver(n: int, k: int, kind: LaplacianKind, *, formed: bool) -> Solver:
+    """Return what ``"auto"`` stands for with k pairs of n rows, the affinity formed or not."""
+    if n <= max(_DENSE_ROWS, 4 * k):
+        return Dense()
+    block = Block() if n < _LOOSE_ROWS else _LOOSE
+    return block if formed or n <= _KERNEL_ROWS or kind == "unnormalized" else Nystrom()
 
 
 def smallest_eigenpairs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -12,9 +11,10 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence
 
-from fiedler.exceptions import ConvergenceWarning, InputError
+from fiedler.exceptions import ConvergenceWarning, InputError, NotEnoughMemoryError, warn_user
 from fiedler.graph.kernel import AffinityMatrix
 from fiedler.graph.laplacian import Laplacian
+from fiedler.memory import available_memory
 from fiedler.progress import ProgressCallback
 from fiedler.spectrum.block import Product, block_eigenpairs
 from fiedler.spectrum.lanczos import lanczos_eigenpairs
@@ -55,13 +55,34 @@ class Solver(Protocol):
         """Solve."""
 
 
+def dense_bytes(n: int) -> int:
+    """Return the memory that `Dense` takes for n rows: the matrix, its copies, LAPACK's space."""
+    return 56 * n * n
+
+
+def _require_memory(n: int) -> None:
+    needed, free = dense_bytes(n), available_memory()
+    if needed > free:
+        raise NotEnoughMemoryError(
+            f"the dense solver needs about {needed / 1e9:,.1f} GB of memory for {n:,} rows; "
+            f"{free / 1e9:,.1f} GB are free. Use solver='block' or 'lanczos', or fewer rows."
+        )
+
+
 @dataclass(frozen=True)
 class Dense:
     """LAPACK on the formed matrix: exact, O(n^3) time and O(n^2) memory."""
 
     def solve(self, request: SolverRequest) -> tuple[np.ndarray, np.ndarray]:
-        """Solve all, keep the smallest."""
+        """Solve all, keep the smallest.
+
+        Raises
+        ------
+        NotEnoughMemoryError
+            If the matrices will not fit into the memory that is free.
+        """
         laplacian = request.laplacian
+        _require_memory(laplacian.n)
         matrix = laplacian.matrix
         if matrix is None:
             matrix = laplacian.matmat(np.eye(laplacian.n))
@@ -112,11 +133,10 @@ class Block:
             progress=request.progress,
         )
         if not result.converged:
-            warnings.warn(
+            warn_user(
                 f"the block solver stopped after {result.n_products} products with residual "
                 f"{result.residuals.max():.2g}; raise tol or use solver='lanczos'.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         _logger.info("block solver: %d products", result.n_products)
         vectors = np.empty_like(result.vectors)

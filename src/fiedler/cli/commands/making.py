@@ -98,6 +98,10 @@ def predict(
         typer.Option(help="The run's encoder, where it is code or its file lies elsewhere now."),
     ] = None,
     encoder_weights: o.EncoderWeights = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where the model runs: auto, cpu, cuda, mps.  [where it was made]"),
+    ] = None,
     skip_unreadable: o.Skip = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
@@ -113,7 +117,7 @@ def predict(
     with ending(terminal):
         from fiedler.cli.predict import predict as work
 
-        work(model, source, output, terminal, overwrite=overwrite, opening=opening)
+        work(model, source, output, terminal, overwrite=overwrite, opening=opening, device=device)
 
 
 def demo(
@@ -145,6 +149,12 @@ def plan(
             metavar="HxW", callback=o.size_option, help="The rows are images of height x width."
         ),
     ] = None,
+    affinity: o.Affinity = None,
+    neighbors: o.Neighbors = None,
+    solver: o.Solver = None,
+    components: o.Components = None,
+    set_parameters: o.SetParameters = None,
+    quiet: o.Quiet = False,
     json: o.Json = False,
 ) -> None:
     """Estimate time and memory of a run before starting it.
@@ -154,18 +164,24 @@ def plan(
     - `fiedler plan 2000000 784 --clusters 10`
 
     - `fiedler plan 70000 784 --method sanet --size 28x28`
+
+    - `fiedler plan 20000 50 --solver dense`
     """
+    chosen = o.settings(
+        clusters, method, 0, set_parameters,
+        affinity=affinity, neighbors=neighbors, solver=solver, n_components=components,
+    )  # fmt: skip
     shape: tuple[int, ...] = (rows, features)
     if size is not None:
         height, width = o.sides(size)
         if features % (height * width):
             raise typer.BadParameter(f"{features} numbers are no images of {size} pixels.")
         shape = (rows, height, width, features // (height * width))
-    terminal = Terminal(json=json)
+    terminal = Terminal(quiet=quiet, json=json)
     with ending(terminal):
         from fiedler.cli.info import plan as work
 
-        work(shape, None if clusters == AUTO else int(clusters), method, terminal)
+        work(shape, chosen, terminal)
 
 
 def benchmark(

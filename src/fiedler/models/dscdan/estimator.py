@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from fiedler import persistence
-from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning
+from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, warn_user
 from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.dscdan import rounds
 from fiedler.models.dscdan.inspection import decoded_twice
@@ -299,11 +298,10 @@ class DSCDAN(NetworkClustering):
     def _tell_of_collapse(self, number: int, error: CollapsedOutputsError) -> None:
         """Record and tell that a round came to nothing, so that those before it stand."""
         self.rounds_.append({"round": number, "collapsed": str(error)})
-        warnings.warn(
+        warn_user(
             f"round {number} of the joint phase collapsed and is left out, with those after it; "
             f"the best round before it is kept. {error}",
             CollapsedOutputsWarning,
-            stacklevel=5,
         )
 
     def _read_out(
@@ -332,7 +330,7 @@ class DSCDAN(NetworkClustering):
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        self._report_collapse(k, kept, 5 if recipe.spectral is None else 7)
+        self._report_collapse(k, kept)
         self._keep_partition(self._assign(k, graph))
 
     def _cluster_codes(self, reader: RowReader) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fiedler import persistence
-from fiedler.exceptions import SmallNetworkWarning
+from fiedler.exceptions import SmallNetworkWarning, warn_user
 from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, warn_disconnected
@@ -247,12 +246,11 @@ class SpectralNet(NetworkClustering):
         )
         self.capacity_ = vc_capacity(self._network)
         if self.capacity_ < vc_needed(rows.shape[0]):
-            warnings.warn(
+            warn_user(
                 f"the network's capacity, about {self.capacity_:.3g}, is below n / 10 = "
                 f"{vc_needed(rows.shape[0]):.3g}: it cannot express every spectral map of so many "
                 "rows. Use wider layers, as in recipe=SpectralNetRecipe(network=DenseMap()).",
                 SmallNetworkWarning,
-                stacklevel=4,
             )
         return fit
 
@@ -312,7 +310,7 @@ class SpectralNet(NetworkClustering):
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        self._report_collapse(k, kept, 5)
+        self._report_collapse(k, kept)
         partition = self._assign(k, space.graph)
         self._keep_partition(partition)
 
