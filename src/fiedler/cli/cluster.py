@@ -162,7 +162,9 @@ class _Run:
         job = Job(self.opened.row_name, shape, self.request.opening.encoder is not None)
         self.method, self.reason = choose_method(settings, job)
         images = len(shape) > 2
-        self.cost = estimate(shape, settings.clusters, self.method, images=images)
+        self.cost = estimate(
+            shape, settings.clusters, self.method, settings.parameters, images=images
+        )
         if not force:
             refuse_if_too_large(self.cost, shape)
 

@@ -33,10 +33,16 @@ def info(path: Path, terminal: Terminal) -> None:
         terminal.say(line)
 
 
-def plan(shape: tuple[int, ...], clusters: int | None, method: str, terminal: Terminal) -> None:
+def plan(
+    shape: tuple[int, ...],
+    clusters: int | None,
+    method: str,
+    parameters: Mapping[str, Any],
+    terminal: Terminal,
+) -> None:
     """Say what a run on rows, or images, of this shape will cost on this machine."""
     images = len(shape) > 2
-    cost = estimate(shape, clusters, method, images=images)
+    cost = estimate(shape, clusters, method, parameters, images=images)
     described = {
         "rows": shape[0],
         "features": features_of(shape),

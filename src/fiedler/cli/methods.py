@@ -224,9 +224,17 @@ def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def estimate(
-    shape: tuple[int, ...], clusters: int | None, method: str, *, images: bool = False
+    shape: tuple[int, ...],
+    clusters: int | None,
+    method: str,
+    parameters: Mapping[str, Any],
+    *,
+    images: bool = False,
 ) -> CostEstimate:
-    """What a run on rows of this shape will cost on this machine."""
+    """What a run on rows of this shape will cost on this machine.
+
+    Of the parameters only SANet's ``layers``, a preset, and ``image_shape`` are looked at.
+    """
     from fiedler.models.plan import estimate_cost
 
     return estimate_cost(
@@ -234,7 +242,9 @@ def estimate(
         features_of(shape),
         clusters or EXPECTED_CLUSTERS,
         method=method,
-        image_shape=shape[1:] if images else None,
+        image_shape=(method == "sanet" and parameters.get("image_shape"))
+        or (shape[1:] if images else None),
+        layers=str(parameters.get("layers", "default")),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fiedler.exceptions import InputError
+from fiedler.graph.fitted import check_choice
 from fiedler.graph.kernel import AffinityMatrix
 from fiedler.graph.laplacian import Laplacian, LaplacianKind, build_laplacian
 from fiedler.progress import ProgressCallback, silent
@@ -69,11 +70,18 @@ _NAMED: dict[str, Solver] = {
 }
 
 
+def check_solver(solver: object) -> None:
+    """Raise :class:`InputError` unless something names a solver or can solve."""
+    if isinstance(solver, str):
+        check_choice("solver", solver, ("auto", *_NAMED))
+    elif not hasattr(solver, "solve"):
+        raise InputError(f"solver must be a name or have a solve method, got {solver!r}.")
+
+
 def resolve_solver(solver: str | Solver, laplacian: Laplacian, k: int) -> Solver:
     """Return the solver object for a name or an object; ``"auto"`` goes by size and storage."""
+    check_solver(solver)
     if not isinstance(solver, str):
-        if not hasattr(solver, "solve"):
-            raise InputError(f"solver must be a name or have a solve method, got {solver!r}.")
         return solver
     if solver == "auto":
         if laplacian.n <= max(_DENSE_ROWS, 4 * k):
@@ -81,8 +89,6 @@ def resolve_solver(solver: str | Solver, laplacian: Laplacian, k: int) -> Solver
         formed = laplacian.matrix is not None or laplacian.n <= _KERNEL_ROWS
         block = Block() if laplacian.n < _LOOSE_ROWS else _LOOSE
         return block if formed or laplacian.kind == "unnormalized" else Nystrom()
-    if solver not in _NAMED:
-        raise InputError(f"solver must be one of {['auto', *_NAMED]}, got {solver!r}.")
     return _NAMED[solver]
 
 

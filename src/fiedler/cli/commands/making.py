@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fiedler.cli import options as o
-from fiedler.cli.methods import AUTO, METHODS
+from fiedler.cli.methods import AUTO, METHODS, read_parameters
 from fiedler.cli.outcome import ending
 from fiedler.cli.terminal import Terminal
 
@@ -145,6 +145,7 @@ def plan(
             metavar="HxW", callback=o.size_option, help="The rows are images of height x width."
         ),
     ] = None,
+    others: o.SetParameters = None,
     json: o.Json = False,
 ) -> None:
     """Estimate time and memory of a run before starting it.
@@ -154,6 +155,8 @@ def plan(
     - `fiedler plan 2000000 784 --clusters 10`
 
     - `fiedler plan 70000 784 --method sanet --size 28x28`
+
+    - `fiedler plan 60000 3072 --method sanet --size 32x32 --set layers=natural`
     """
     shape: tuple[int, ...] = (rows, features)
     if size is not None:
@@ -165,7 +168,8 @@ def plan(
     with ending(terminal):
         from fiedler.cli.info import plan as work
 
-        work(shape, None if clusters == AUTO else int(clusters), method, terminal)
+        wanted = None if clusters == AUTO else int(clusters)
+        work(shape, wanted, method, read_parameters(others or []), terminal)
 
 
 def benchmark(
