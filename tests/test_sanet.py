@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,8 +214,8 @@ def test_a_stopped_fit_goes_on(
 def test_material_for_a_report(model: SANet) -> None:
     patterns = visual_patterns(model, 8)
     assert patterns.shape == (8, 5, 5, 1)
-    maps = procedure_maps(model, IMAGES)
-    assert [m.shape for m in maps] == [(90, 4)]
+    assert [m.shape for m in procedure_maps(model, IMAGES, 1)] == [(90, 96), (90, 64)]
+    assert [m.shape for m in procedure_maps(model, IMAGES, 3)] == [(90, 4)]
     data = describe(model, rows=IMAGES, ids=[f"image {i}" for i in range(90)])
     assert [gallery.title for gallery in data.galleries] == [
         "Visual patterns",
@@ -228,16 +229,20 @@ def test_material_for_a_report(model: SANet) -> None:
     assert shown.captions[0] == "image 0"
     assert shown.captions[-10:-7] == ["image 89", "map 1", "map 2"]
     assert all(picture.dtype == np.uint8 for picture in shown.pictures)
-    assert data.agreement == []  # the last layer has one procedure
+    # the last layer has one procedure
+    assert [name.split(":")[0] for name, _ in data.agreement] == ["layer 1", "layer 1"]
     assert [gallery.title for gallery in describe(model).galleries] == ["Visual patterns"]
 
 
 def test_which_procedures_agree() -> None:
     model = SANet(3, layers=LAYERS[:2], assign="kmeans", random_state=0).fit(IMAGES)
     ((first, alone), (second, also)) = procedure_agreement(model, IMAGES)
-    assert first.startswith("Procedure(n_components=6, affinity=KNN(n_neighbors=7")
-    assert second.startswith("Procedure(n_components=4")
+    assert first.startswith("layer 1: Procedure(n_components=6, affinity=KNN(n_neighbors=7")
+    assert second.startswith("layer 1: Procedure(n_components=4")
     assert min(alone, also) > 0.5
+    two = [*LAYERS[:2], replace(LAYERS[2], procedures=[Procedure(4), Procedure(3)])]
+    agreement = procedure_agreement(SANet(3, layers=two, random_state=0).fit(IMAGES), IMAGES)
+    assert [name[:8] for name, _ in agreement] == ["layer 1:"] * 2 + ["layer 3:"] * 2
 
 
 def test_without_patches_there_is_nothing_to_show() -> None:
