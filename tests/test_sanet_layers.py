@@ -31,7 +31,7 @@ from fiedler import (
 from fiedler.exceptions import InputError
 from fiedler.graph import NeighborIndex, SearchOptions
 from fiedler.graph.shared import SharedSearch
-from fiedler.models.sanet import sources, spectral
+from fiedler.models.sanet import memory, sources, spectral
 from fiedler.models.sanet.geometry import passages
 from fiedler.models.sanet.maps import (
     Channels,
@@ -644,6 +644,24 @@ LAYERS_OF_ALL_KINDS = (
     BlockHistogram(2),
     VotingLayer(2, 1),
 )
+
+
+def test_large_maps_are_made_again_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of(stripes(40, 6, 12))
+    layers = [LAYER, SpectralLayer(3, procedures=[Procedure(4)], landmarks=50)]
+
+    def output() -> np.ndarray:
+        stages: list[str] = []
+        tell = lambda stage, done, total: stages.append(stage)  # noqa: E731
+        rows = fit_network(source, layers, 3, OPTIONS, Checkpoints(None, ""), tell)[1].rows
+        held.append("before layer 2: maps" in stages[: stages.index("layer 2: graphs")])
+        return np.asarray(rows)
+
+    held: list[bool] = []
+    wanted = output()
+    monkeypatch.setattr(memory, "_MOST_HELD", 1000)
+    np.testing.assert_allclose(output(), wanted, atol=1e-5)
+    assert held == [True, False]
 
 
 def test_memory_needed_grows_with_images_and_patches() -> None:

@@ -18,6 +18,8 @@ from fiedler.models.sanet.spectral import (
     n_landmarks,
 )
 
+# Maps of all images beyond this are not held but computed again where some are needed.
+_MOST_HELD = 2 << 30
 # Of a fitted point: its neighbours and their affinities, twice.
 _GRAPH_BYTES = 800.0
 # Of an image in the read-out: 128 principal directions and their search, neighbours, graphs.
@@ -46,7 +48,7 @@ def memory_needed(stack: Sequence[Passage], n_images: int, n_clusters: int) -> d
         if not isinstance(layer, SpectralLayer | VotingLayer):
             continue
         maps = 4.0 * n_images * float(np.prod(passage.before))
-        computed = fitted_before or isinstance(layer, VotingLayer)
+        computed = must_be_held(layer, passage.before, n_images, pending=fitted_before)
         making = held + maps if computed else 0.0
         held = maps if computed else held
         if isinstance(layer, VotingLayer):
@@ -59,6 +61,28 @@ def memory_needed(stack: Sequence[Passage], n_images: int, n_clusters: int) -> d
     output = 8.0 * n_images * float(np.prod(stack[-1].after))
     places = n_images * (_READOUT_BYTES + 72.0 * n_clusters)
     return needed | {"the clusters": kept + held + output + places}
+
+
+def must_be_held(
+    layer: SpectralLayer | VotingLayer, before: Shape, n_images: int, *, pending: bool
+) -> bool:
+    """Tell whether the maps of all images are computed once and held while a layer is fitted.
+
+    Parameters
+    ----------
+    layer : SpectralLayer or VotingLayer
+    before : (h, w, c)
+        Of these maps.
+    n_images : int
+    pending : bool
+        Whether they are made by a fitted layer, which takes long. A layer that is fitted to
+        landmarks reads few of them, so very large ones may be made twice.
+    """
+    if isinstance(layer, VotingLayer):
+        return True
+    few = n_landmarks(layer, n_images, layer_grid(layer, before)) is not None
+    large = 4 * n_images * int(np.prod(before)) > _MOST_HELD
+    return pending and not (few and large)
 
 
 def refuse_too_large(stack: Sequence[Passage], n_images: int, n_clusters: int) -> None:

@@ -16,7 +16,7 @@ from fiedler.graph import SearchOptions
 from fiedler.models.sanet.geometry import passages
 from fiedler.models.sanet.layers import LAYER_TYPES, Layer, SpectralLayer, VotingLayer
 from fiedler.models.sanet.maps import Channels, apply_plain, channels_after, pixels
-from fiedler.models.sanet.memory import refuse_too_large
+from fiedler.models.sanet.memory import must_be_held, refuse_too_large
 from fiedler.models.sanet.sources import MapSource
 from fiedler.models.sanet.spectral import FittedSpectral, fit_spectral
 from fiedler.models.sanet.voting import FittedVoting, fit_voting
@@ -154,7 +154,7 @@ def fit_network(
             step = _plain_step(layer, source, channels)
             source = source.then(step.apply, step.out_shape)
         else:
-            if pending or isinstance(layer, VotingLayer):
+            if must_be_held(layer, source.shape, len(source), pending=pending):
                 source = _materialized(source, f"maps-{number}", number, checkpoints, progress)
             told = partial(_tell, progress, number)
             fitted, known = _fit_or_read(
