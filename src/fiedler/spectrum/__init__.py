@@ -2,7 +2,7 @@
 
 from fiedler.spectrum.gap import eigengap_k
 from fiedler.spectrum.signs import fix_signs
-from fiedler.spectrum.solve import Eigenpairs, check_solver, resolve_solver, smallest_eigenpairs
+from fiedler.spectrum.solve import Eigenpairs, resolve_solver, smallest_eigenpairs
 from fiedler.spectrum.solvers import Block, Dense, Lanczos, MiniBatch, Nystrom, Solver
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "MiniBatch",
     "Nystrom",
     "Solver",
-    "check_solver",
     "eigengap_k",
     "fix_signs",
     "resolve_solver",

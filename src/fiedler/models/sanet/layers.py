@@ -17,7 +17,7 @@ from fiedler.models.embedding import SpectralEmbedding
 from fiedler.models.sanet.plain_layers import PLAIN_TYPES, PlainLayer
 from fiedler.models.sanet.values import Size, keep_counts, keep_sizes
 from fiedler.networks.short_repr import ShortRepr
-from fiedler.spectrum import check_solver
+from fiedler.spectrum.solve import check_solver
 
 Padding = Literal["valid", "same", "flush"]
 
