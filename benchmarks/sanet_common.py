@@ -50,7 +50,12 @@ IMAGE_SETS: dict[str, tuple[Callable[[], Images], str]] = {
     "ar": (_set("ar"), "faces"),
     "cifar10": (_set("cifar10"), "natural"),
 }
-PAPER = {"default": "digits-paper", "faces": "faces-paper", "natural": "natural-paper-3"}
+# The paper's text for the same kinds, by the name that tables give it.
+PAPER: dict[str, dict[str, str]] = {
+    "default": {"sanet-paper": "digits-paper"},
+    "faces": {"sanet-paper": "faces-paper"},
+    "natural": {f"sanet-paper-{depth}": f"natural-paper-{depth}" for depth in (2, 3, 5)},
+}
 
 
 def timed_scores(fit: Callable[[], Any], y: np.ndarray) -> dict[str, float]:

@@ -1,18 +1,23 @@
-"""Figures 5, 9 and 10 of SA-Net, of the preset that works and of the paper's text beside it.
+"""Figures 5, 8, 9 and 10 of SA-Net, of the preset that works and of the paper's text beside it.
 
     python benchmarks/sanet_figures.py [--sets mnist_test] [--rows 4000]
 
 Writes to ``benchmarks/results/figures/``: visual patterns of the first layer (Fig. 5), the images
 nearest to and farthest from the centre of each cluster (Fig. 9), and a report page with the
-confusion matrix (Fig. 10), for each set and for both presets.
+confusion matrix (Fig. 10), for each set and for both presets; and accuracy over the number of
+procedures (Fig. 8), from the table that ``sanet_procedures.py`` makes.
 """
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
-from common import RESULTS, arguments
+from bokeh.embed import file_html
+from bokeh.palettes import Category10
+from bokeh.plotting import figure
+from common import RESULTS, arguments, kept
 from PIL import Image
 from sanet_common import IMAGE_SETS, PAPER, some
 
@@ -39,15 +44,41 @@ def sheet(pictures: np.ndarray, columns: int, scale: int = 3) -> Image.Image:
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
 
+def accuracy_over_procedures(rows: list[dict[str, Any]]) -> str:
+    """A page with Figure 8: the first layer's procedures with four in the second, and the reverse.
+
+    ``rows`` are those of ``sanet_procedures.py``.
+    """
+    plot = figure(x_axis_label="procedures", y_axis_label="accuracy", width=640, height=420)
+    methods = list(dict.fromkeys((row["method"], row["n"]) for row in rows))
+    for (method, n), colour in zip(methods, Category10[10], strict=False):
+        for moved, fixed, most, dash in (
+            ("first", "second", 4, "solid"),
+            ("second", "first", 8, "dashed"),
+        ):
+            own = [row for row in rows if (row["method"], row["n"]) == (method, n)]
+            line = sorted((r[moved], r["acc"]["mean"]) for r in own if r[fixed] == most)
+            label = f"{method}, {n:,} images, {moved} layer"
+            drawn = {"color": colour, "line_dash": dash, "legend_label": label}
+            plot.line(*zip(*line, strict=True), **drawn)
+            plot.scatter(*zip(*line, strict=True), color=colour, size=7)
+    plot.legend.location = "bottom_right"
+    return file_html(plot, title="Accuracy over procedures")
+
+
 def main() -> None:
     """Draw the figures of every chosen set."""
     chosen = arguments(__doc__, {"--sets": list(IMAGE_SETS)}, options={"--rows": 0})
     warnings.simplefilter("ignore")
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if rows := kept("sanet_procedures", "rows"):
+        (FOLDER / "accuracy-over-procedures.html").write_text(accuracy_over_procedures(rows))
+    else:
+        print("Figure 8 needs the table of sanet_procedures.py", flush=True)
     for name in chosen.sets:
         get, preset = IMAGE_SETS[name]
         X, y = some(*get(), chosen.rows)
-        for layers in (preset, PAPER[preset]):
+        for layers in (preset, *PAPER[preset].values()):
             model = SANet(int(y.max()) + 1, layers=layers, random_state=0).fit(X)
             stem = f"{name}-{layers}"
             if any(type(layer).__name__ == "SpectralLayer" for layer in model.layers_):

@@ -389,6 +389,9 @@ def test_plan_says_time_and_memory() -> None:
     for method in METHODS:
         options = ["plan", 70_000, 784, "--method", method, "--size", "28x28"]
         assert f"28 x 28 x 1 into up to 20 clusters ({method})" in fiedler(*options).stdout
+    faces = ["--method", "sanet", "--size", "28x28", "--set", "layers=faces", "--json"]
+    # every image is compared with every other, which the usual layers do not
+    assert json.loads(fiedler("plan", 70_000, 784, *faces).stdout)["seconds"] > 1000
     small = json.loads(fiedler("plan", 1_000, 10, "--json").stdout)
     assert small["fits"] is True
     assert small["peak_bytes"] > 0

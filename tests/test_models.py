@@ -341,6 +341,13 @@ def test_cost_of_images_rises_with_their_number_and_size() -> None:
             assert more.seconds > cost.seconds > 0
             assert more.peak_bytes > cost.peak_bytes > 0
     assert estimate_cost(1000, 784, method="sanet").seconds < costs[2].seconds
+    for layers in ("faces", "natural", "digits-paper", "natural-paper-3"):
+        few, many = (
+            estimate_cost(n, 784, method="sanet", image_shape=(28, 28), layers=layers)
+            for n in (2000, 70_000)
+        )
+        assert few.seconds < many.seconds
+        assert few.peak_bytes < many.peak_bytes
 
 
 def test_what_fits_into_memory() -> None:

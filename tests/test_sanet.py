@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import fiedler
 from fiedler import (
     KNN,
     Binarization,
+    BlockHistogram,
     Coding,
     ImageFolder,
     Pooling,
@@ -24,9 +26,10 @@ from fiedler import (
     VotingLayer,
 )
 from fiedler.evaluation import accuracy
-from fiedler.exceptions import InputError
-from fiedler.models.sanet import network
+from fiedler.exceptions import FlatImagesWarning, InputError, NotEnoughMemoryError
+from fiedler.models.sanet import memory, network
 from fiedler.models.sanet.inspection import procedure_maps, visual_patterns
+from fiedler.models.sanet.presets import PRESETS
 from fiedler.report import describe
 from fiedler.report.network import procedure_agreement
 
@@ -85,10 +88,53 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         SANet(image_shape=(7, 9)).fit(flat)
     with pytest.raises(InputError, match="an image has height, width"):
         SANet(image_shape=(64,)).fit(flat)
-    with pytest.raises(InputError, match="n_clusters must be an integer or 'auto'"):
-        SANet("eigengap").fit(flat)
-    with pytest.raises(InputError, match="a patch of 9 x 9 does not fit into maps of 8 x 8"):
-        SANet(3, layers=[SpectralLayer(9)]).fit(IMAGES)
+    with pytest.raises(InputError, match="n_clusters must be an integer, 'auto', 'eigengap'"):
+        SANet("silhouette").fit(flat)
+
+
+@pytest.mark.parametrize(
+    ("layers", "side", "message"),
+    [
+        ([SpectralLayer(9)], 8, r"layer 1 \(SpectralLayer\): a patch of 9 x 9 does not fit into"),
+        ([*LAYERS, Pooling(5)], 8, r"layer 4 \(Pooling\): a patch of 5 x 5 does not fit"),
+        ([SpectralLayer(3), VotingLayer(7)], 8, r"layer 2 \(VotingLayer\): a patch of 7 x 7"),
+        ([LAYERS[0], BlockHistogram()], 8, r"layer 2 \(BlockHistogram\): .* put a Coding layer"),
+        ("digits-paper", 8, r"layer 2 \(SpectralLayer\): a patch of 4 x 4 .* larger images"),
+        ("faces-paper", 16, r"layer 2 \(SpectralLayer\): a patch of 4 x 4"),
+    ],
+)
+def test_layers_that_do_not_fit_are_named_before_any_is_fitted(
+    layers: Any, side: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(network, "fit_spectral")
+    with pytest.raises(InputError, match=message):
+        SANet(3, layers=layers).fit(stripes(30, 0, side))
+
+
+def test_a_fit_that_memory_does_not_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(network, "fit_spectral")
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**8)
+    told = r"30 images of 8 x 8 x 1 needs about .* GB of memory for layer 1 .* Nothing was started"
+    with pytest.raises(NotEnoughMemoryError, match=told):
+        SANet(3, layers=LAYERS).fit(stripes(30, 0))
+
+
+def test_presets_for_images_need_a_height_and_a_width() -> None:
+    flat = IMAGES.reshape(90, -1)
+    for preset in PRESETS:
+        if preset != "default":
+            with pytest.raises(InputError, match=r"rows of 64 numbers .* image_shape=\(8, 8\)"):
+                SANet(3, layers=preset).fit(flat)
+    with pytest.raises(InputError, match=r"image_shape=\(5, 5, 3\)"):
+        SANet(3, layers="faces").fit(np.random.default_rng(0).random((9, 75)))
+    pixels = np.clip(60 * flat + 128, 0, 255).astype(np.uint8)
+    with pytest.warns(FlatImagesWarning, match=r"set image_shape=\(8, 8\)"):
+        SANet(3).fit(pixels)
+
+
+@pytest.mark.parametrize("rule", ["eigengap", "modularity"])
+def test_the_number_of_clusters_by_a_rule(rule: str) -> None:
+    assert SANet(rule, layers=LAYERS, random_state=0).fit(IMAGES).n_clusters_ in (3, 4, 5)
 
 
 def test_maps_of_each_layer(model: SANet) -> None:
@@ -117,6 +163,17 @@ def test_faces_are_tolerant_to_shifts() -> None:
     model = SANet(3, layers="faces", random_state=0).fit(np.stack(moved))
     assert isinstance(model.layers_[1], VotingLayer)
     assert accuracy(np.arange(60) % 3, model.labels_) > 0.9
+
+
+def test_an_image_votes_the_same_in_any_company() -> None:
+    """Equal images, whose similarities tie, and products of one row or of many."""
+    images = stripes(60, 2, 14)
+    model = SANet(3, layers="faces", random_state=0).fit(np.repeat(images, 4, axis=0))
+    new = stripes(70, 3, 14)
+    together = model.transform(new)
+    for i in (0, 1, 30, 69):
+        np.testing.assert_array_equal(model.transform(new[i : i + 1])[0], together[i])
+    np.testing.assert_array_equal(model.transform(new[::-1])[::-1], together)
 
 
 class Stop:
@@ -157,8 +214,8 @@ def test_a_stopped_fit_goes_on(
 def test_material_for_a_report(model: SANet) -> None:
     patterns = visual_patterns(model, 8)
     assert patterns.shape == (8, 5, 5, 1)
-    maps = procedure_maps(model, IMAGES)
-    assert [m.shape for m in maps] == [(90, 4)]
+    assert [m.shape for m in procedure_maps(model, IMAGES, 1)] == [(90, 96), (90, 64)]
+    assert [m.shape for m in procedure_maps(model, IMAGES, 3)] == [(90, 4)]
     data = describe(model, rows=IMAGES, ids=[f"image {i}" for i in range(90)])
     assert [gallery.title for gallery in data.galleries] == [
         "Visual patterns",
@@ -172,16 +229,20 @@ def test_material_for_a_report(model: SANet) -> None:
     assert shown.captions[0] == "image 0"
     assert shown.captions[-10:-7] == ["image 89", "map 1", "map 2"]
     assert all(picture.dtype == np.uint8 for picture in shown.pictures)
-    assert data.agreement == []  # the last layer has one procedure
+    # the last layer has one procedure
+    assert [name.split(":")[0] for name, _ in data.agreement] == ["layer 1", "layer 1"]
     assert [gallery.title for gallery in describe(model).galleries] == ["Visual patterns"]
 
 
 def test_which_procedures_agree() -> None:
     model = SANet(3, layers=LAYERS[:2], assign="kmeans", random_state=0).fit(IMAGES)
     ((first, alone), (second, also)) = procedure_agreement(model, IMAGES)
-    assert first.startswith("Procedure(n_components=6, affinity=KNN(n_neighbors=7")
-    assert second.startswith("Procedure(n_components=4")
+    assert first.startswith("layer 1: Procedure(n_components=6, affinity=KNN(n_neighbors=7")
+    assert second.startswith("layer 1: Procedure(n_components=4")
     assert min(alone, also) > 0.5
+    two = [*LAYERS[:2], replace(LAYERS[2], procedures=[Procedure(4), Procedure(3)])]
+    agreement = procedure_agreement(SANet(3, layers=two, random_state=0).fit(IMAGES), IMAGES)
+    assert [name[:8] for name, _ in agreement] == ["layer 1:"] * 2 + ["layer 3:"] * 2
 
 
 def test_without_patches_there_is_nothing_to_show() -> None:

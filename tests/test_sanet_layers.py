@@ -31,7 +31,8 @@ from fiedler import (
 from fiedler.exceptions import InputError
 from fiedler.graph import NeighborIndex, SearchOptions
 from fiedler.graph.shared import SharedSearch
-from fiedler.models.sanet import sources, spectral
+from fiedler.models.sanet import memory, sources, spectral
+from fiedler.models.sanet.geometry import passages
 from fiedler.models.sanet.maps import (
     Channels,
     apply_plain,
@@ -44,6 +45,7 @@ from fiedler.models.sanet.maps import (
     pool,
     upright,
 )
+from fiedler.models.sanet.memory import memory_needed
 from fiedler.models.sanet.network import Checkpoints, check_layers, fit_network, prepared_images
 from fiedler.models.sanet.patches import (
     crop,
@@ -59,7 +61,7 @@ from fiedler.models.sanet.presets import PRESETS, recipe_for
 from fiedler.models.sanet.procedures import fit_procedures, neighbor_average
 from fiedler.models.sanet.sources import MapSource, distinct, image_source, largest_absolute
 from fiedler.models.sanet.spectral import fit_spectral
-from fiedler.models.sanet.voting import count_votes, fit_voting, kept_affinity
+from fiedler.models.sanet.voting import count_votes, fit_voting, kept_affinity, largest
 from fiedler.progress import silent
 
 RNG = np.random.default_rng(0)
@@ -480,6 +482,14 @@ def test_kept_affinity_is_the_largest_of_two_normalised_steps(squared: bool) -> 
     np.testing.assert_allclose(new[0], first / first.sum())
 
 
+def test_of_equal_entries_the_first_are_the_largest() -> None:
+    rows = np.array([[1.0, 3, 3, 3], [2, 2, 2, 2], [0, 4, 1, 9]])
+    np.testing.assert_array_equal(largest(rows, 2), [[1, 2], [0, 1], [1, 3]])
+    many = RNG.integers(0, 4, size=(30, 20))
+    wanted = np.sort(np.argsort(-many, axis=1, kind="stable")[:, :6], axis=1)
+    np.testing.assert_array_equal(largest(many, 6), wanted)
+
+
 def test_voting_sees_kinds_behind_a_block() -> None:
     images = stripes(60, 4, 16)
     rng = np.random.default_rng(0)
@@ -501,6 +511,50 @@ def test_layers_are_values() -> None:
     assert hash(Pooling(2)) == hash(Pooling(2))
     assert repr(Pooling(2, kind="average")) == "Pooling(kind='average')"
     assert repr(Coding(4)) == "Coding(bits=4)"
+    plain = SpectralLayer((5, 5), 2, [Procedure(3)], landmarks=9)
+    assert plain == SpectralLayer([5, 5], np.int64(2), [Procedure(np.int64(3))], landmarks=9)
+    assert repr(SpectralLayer(np.int64(5))) == "SpectralLayer(patch=5)"
+
+
+FITTED = SpectralEmbedding(1).fit(np.arange(12.0).reshape(6, 2))
+
+
+@pytest.mark.parametrize("keep_trivial", [True, False])
+def test_a_layer_takes_spectral_embeddings(keep_trivial: bool) -> None:
+    embedding = SpectralEmbedding(
+        4, affinity=KNN(6), laplacian="rw", solver="dense", keep_trivial=keep_trivial
+    )
+    (procedure,) = SpectralLayer(5, 2, [embedding]).procedures
+    points = stripes(50, 8).reshape(50, -1)
+    places, _ = fit_procedures(points, [procedure], 3, SearchOptions(recall=1.0))
+    wanted = embedding.fit(points)
+    np.testing.assert_allclose(places.coordinates, wanted.embedding_, atol=1e-5)
+    skipped = int(not keep_trivial)
+    np.testing.assert_allclose(places.values, wanted.eigenvalues_[skipped:], atol=1e-8)
+
+
+def test_diffusion_means_the_same_for_every_laplacian() -> None:
+    """A ring's degrees are equal: only where eigenvalues have no bound must they be scaled."""
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    ring = np.column_stack([np.cos(angle), np.sin(angle)])
+    shares = {}
+    for laplacian in ("sym", "unnormalized"):
+        procedure = Procedure(9, KNN(4), laplacian, diffusion=3.0, normalize=False)
+        places, _ = fit_procedures(ring, [procedure], 3, OPTIONS)
+        shares[laplacian] = np.linalg.norm(places.coordinates, axis=0)
+    assert shares["unnormalized"].min() > 0.1
+    np.testing.assert_allclose(shares["unnormalized"], shares["sym"], atol=0.15)
+
+
+def test_a_graph_of_very_many_patches_is_fitted_to_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spectral, "_MOST_PATCHES", 100)
+    source = source_of(stripes(60, 2))
+    shared, known = fit_spectral(source, LAYER, 3, OPTIONS)
+    assert (known, len(shared.points)) == (None, 100)
+    # one graph for each position holds 60 patches
+    apart, known = fit_spectral(source, replace(LAYER, graph="position"), 3, OPTIONS)
+    assert known is not None
+    assert np.diff(apart.starts).max() <= 60
 
 
 @pytest.mark.parametrize(
@@ -508,12 +562,26 @@ def test_layers_are_values() -> None:
     [
         (lambda: SpectralLayer(0), "patch must be a positive integer or a pair"),
         (lambda: SpectralLayer(stride=(2, 0)), "stride must be a positive integer"),
-        (lambda: SpectralLayer(procedures=[]), "needs one or more Procedure objects"),
+        (lambda: SpectralLayer(procedures=[]), "a list of one or more Procedure"),
+        (lambda: SpectralLayer(procedures=Procedure()), r"Procedure.* got Procedure\(\)"),
+        (lambda: SpectralLayer(procedures=[SpectralEmbedding(recall=1.0)]), "recall=1.0 .* SANet"),
+        (lambda: SpectralLayer(procedures=[FITTED]), "got a fitted SpectralEmbedding"),
+        (lambda: SpectralLayer([5, 5, 5]), "patch must be a positive integer or a pair"),
         (lambda: SpectralLayer(graph="sum"), "graph must be one of"),
         (lambda: SpectralLayer(landmark_choice="greedy"), "needs landmarks between 1 and 5000"),
         (lambda: SpectralLayer(n_pca=0), "n_pca must be a positive integer"),
         (lambda: Procedure(0), "n_components must be a positive integer"),
         (lambda: Procedure(diffusion=-1.0), "diffusion must be 0 or more"),
+        (lambda: Procedure(laplacian="foo"), "laplacian must be one of"),
+        (lambda: Procedure(solver="foo"), "solver must be one of"),
+        (lambda: Procedure(solver=3), "solver must be a name or have a solve method"),
+        (lambda: Procedure(affinity="precomputed"), "cannot have affinity='precomputed'"),
+        (lambda: Procedure(affinity="foo"), "affinity must be one of"),
+        (lambda: Pooling(2, 0), "Pooling stride must be a positive integer"),
+        (lambda: BlockHistogram(2, (1, 0)), "BlockHistogram stride must be a positive integer"),
+        (lambda: VotingLayer(laplacian="foo"), "laplacian must be one of"),
+        (lambda: VotingLayer(solver="foo"), "solver must be one of"),
+        (lambda: VotingLayer(diffusion=-1.0), "VotingLayer diffusion must be 0 or more"),
         (lambda: Pooling(kind="sum"), "kind must be one of"),
         (lambda: Coding(0), "bits must be between 1 and 24"),
         (lambda: VotingLayer(shifts=-1), "shifts must be 0 or more"),
@@ -542,24 +610,71 @@ def test_wrong_layers_are_refused(make: Any, message: str) -> None:
         ("faces-paper", (32, 32, 1), (2, 2, 8)),
         ("default", (28, 28, 1), (3, 3, 60)),
         ("default", (16, 16, 1), (3, 3, 60)),
+        ("default", (32, 32, 1), (4, 4, 60)),
+        ("default", (64, 64, 1), (4, 4, 60)),
+        ("default", (96, 128, 3), (4, 6, 60)),
+        ("default", (224, 224, 3), (3, 3, 60)),
+        ("fashion-paper", (28, 28, 1), (3, 3, 16)),
+        ("fashion-paper", (600, 400, 3), (9, 6, 16)),
+        ("faces", (32, 32, 1), (1, 1, 12)),
         ("natural", (32, 32, 3), (1, 1, 30)),
     ],
 )
 def test_presets_have_the_outputs_that_are_stated(
     name: str, shape: tuple[int, int, int], outputs: tuple[int, int, int]
 ) -> None:
-    channels, found = pixels(shape[2]), shape
-    for layer in PRESETS[name](shape).layers:
-        if isinstance(layer, SpectralLayer):
-            grid = patch_grid(found, layer.patch, layer.stride, layer.padding)
-            columns = sum(p.n_components or 30 for p in layer.procedures)
-            found = (*grid.shape, columns)
-            channels = pixels(columns)
-        else:
-            assert not isinstance(layer, VotingLayer)
-            maps = apply_plain(layer, np.zeros((1, *found), dtype=np.float32), channels)
-            channels, found = channels_after(layer, channels), maps.shape[1:]
-    assert found == outputs
+    assert passages(PRESETS[name](shape).layers, shape, 10)[-1].after == outputs
+
+
+def test_shapes_are_those_of_a_fit() -> None:
+    layers = [*LAYERS_OF_ALL_KINDS]
+    source = source_of(stripes(40, 6, 12))
+    stack, _ = fit_network(source, layers, 3, OPTIONS, Checkpoints(None, ""), silent)
+    walked = passages(layers, source.shape, 3)
+    assert [passage.after for passage in walked] == [step.out_shape for step in stack]
+    assert walked[2].name == "layer 3 (SpectralLayer)"
+
+
+LAYERS_OF_ALL_KINDS = (
+    Orientation(),
+    LocalContrast(),
+    SpectralLayer(5, (2, 3), [Procedure(4, KNN(6)), Procedure(None, KNN(7))], "flush"),
+    Pooling(2, 1, padding="same"),
+    Coding(4),
+    BlockHistogram(2),
+    VotingLayer(2, 1),
+)
+
+
+def test_large_maps_are_made_again_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of(stripes(40, 6, 12))
+    layers = [LAYER, SpectralLayer(3, procedures=[Procedure(4)], landmarks=50)]
+
+    def output() -> np.ndarray:
+        stages: list[str] = []
+        tell = lambda stage, done, total: stages.append(stage)  # noqa: E731
+        rows = fit_network(source, layers, 3, OPTIONS, Checkpoints(None, ""), tell)[1].rows
+        held.append("before layer 2: maps" in stages[: stages.index("layer 2: graphs")])
+        return np.asarray(rows)
+
+    held: list[bool] = []
+    wanted = output()
+    monkeypatch.setattr(memory, "_MOST_HELD", 1000)
+    np.testing.assert_allclose(output(), wanted, atol=1e-5)
+    assert held == [True, False]
+
+
+def test_memory_needed_grows_with_images_and_patches() -> None:
+    def peak(n: int, side: int, **more: Any) -> float:
+        layers = [SpectralLayer(5, 2, n_pca=20, **more), SpectralLayer(3, graph="position")]
+        return max(memory_needed(passages(layers, (side, side, 1), 10), n, 10).values())
+
+    assert peak(1000, 20) < peak(10_000, 20) < peak(10_000, 40)
+    assert peak(100_000, 20) < peak(100_000, 20, padding="same")
+    # what every patch is compared in would not fit, its landmarks would
+    whole = [SpectralLayer(None, landmarks=1000)], [SpectralLayer(None)]
+    few, all_ = (memory_needed(passages(x, (200, 200, 3), 10), 100_000, 10) for x in whole)
+    assert few["layer 1 (SpectralLayer)"] < 5e9 < 40e9 < all_["layer 1 (SpectralLayer)"]
 
 
 def test_checkpoints_of_another_fit_are_not_taken(tmp_path: Path) -> None:

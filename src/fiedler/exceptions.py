@@ -51,6 +51,10 @@ class CollapsedOutputsWarning(UserWarning):
     """A network's outputs span fewer dimensions than there are clusters; labels are still made."""
 
 
+class FlatImagesWarning(UserWarning):
+    """Rows look like pixels of images whose height and width were not given."""
+
+
 class SmallNetworkWarning(UserWarning):
     """The network is too small to express every spectral map of so many rows."""
 

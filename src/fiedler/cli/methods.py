@@ -264,12 +264,13 @@ def estimate(
     """What a run on rows of this shape will cost on this machine."""
     from fiedler.models.plan import estimate_cost
 
+    given = settings.parameters.get("image_shape")
     return estimate_cost(
         shape[0],
         features_of(shape),
         settings.most_clusters,
         method=method,
-        image_shape=shape[1:] if images else None,
+        image_shape=tuple(given) if given else (shape[1:] if images else None),
         parameters=settings.parameters,
     )
 

@@ -6,9 +6,12 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fiedler.memory import available_memory
+
+if TYPE_CHECKING:
+    from fiedler.models.sanet.geometry import Passage
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,15 @@ _NEIGHBORS = 7
 _EIGH_PRODUCTS_PER_SECOND_CORE = 8.0e9
 # An optimiser's step on a small network takes at least this long on any processor.
 _SECONDS_PER_STEP = 5.0e-3
-# The same for SANet's default preset, from single runs on 10,000 images of 28 x 28, one core.
+# The same for SANet, from single runs of its presets, one core: patches that get the places of
+# landmarks, windows with a graph of their own, pairs of a dense affinity, comparisons of patches.
 _SANET_BASE_BYTES = 600e6
 _SANET_BASE_SECONDS = 8.0
 _SANET_SECONDS_PER_PATCH = 1.3e-5
 _SANET_SECONDS_PER_WINDOW = 1.7e-4
+_SANET_SECONDS_PER_PAIR = 6e-7
+_SANET_SECONDS_PER_PIXEL = 4e-9
+_SANET_PRODUCTS_PER_SECOND = 8e10
 
 
 def estimate_cost(
@@ -76,12 +83,17 @@ def estimate_cost(
         them into patches.
     parameters : mapping of str to object, or None
         Parameters of the estimator; those left out count at their defaults. Of the spectral
-        methods affinity, solver and ``n_components`` matter, of the networks the recipe; SANet
-        is always reckoned with its default layers.
+        methods affinity, solver and ``n_components`` matter, of the networks the recipe, of SANet
+        the preset (``layers``).
 
     Returns
     -------
     CostEstimate
+
+    Raises
+    ------
+    InputError
+        If the images are too small for the preset.
     """
     n, d, given = float(n_rows), float(n_features), dict(parameters or {})
     if method == "spectral":
@@ -89,7 +101,8 @@ def estimate_cost(
     if method in ("spectralnet", "dscdan"):
         return _estimate_network(n, d, n_clusters, image_shape, method, given)
     if method == "sanet":
-        return _estimate_sanet(n, d, n_clusters, image_shape)
+        layers = str(given.get("layers", "default"))
+        return _estimate_sanet(n, d, n_clusters, image_shape, layers)
     raise ValueError(
         f"method must be 'spectral', 'spectralnet', 'sanet' or 'dscdan', got {method!r}."
     )
@@ -210,29 +223,50 @@ def _estimate_network(
 
 
 def _estimate_sanet(
-    n: float, d: float, n_clusters: int, image_shape: tuple[int, ...] | None
+    n: float, d: float, n_clusters: int, image_shape: tuple[int, ...] | None, layers: str
 ) -> CostEstimate:
-    """Estimate SANet's default preset, whose sizes follow the images (``sanet/presets.py``)."""
+    """Estimate a preset of SANet, layer by layer."""
+    from fiedler.models.sanet.geometry import passages
+    from fiedler.models.sanet.inputs import resolve_shape
+    from fiedler.models.sanet.memory import memory_needed
+    from fiedler.models.sanet.presets import recipe_for
+
+    shape = resolve_shape(image_shape, (), int(d))
+    stack = passages(recipe_for(layers, "auto", shape).layers, shape, n_clusters)
+    pixels = _SANET_SECONDS_PER_PIXEL * n * d
     whole = sum(_estimate_spectral(n, d, n_clusters, {}).detail.values())
-    side = 1 if image_shape is None else min(image_shape[:2])
-    if image_shape is None or side < 12:  # one patch an image
-        kept = d * 10.0 + n_clusters * 48.0
-        return _estimate({"layers": whole, "clusters": 2.0 * whole}, _SANET_BASE_BYTES + n * kept)
-    channels = math.prod(image_shape[2:])
-    patch = max(7, 2 * round((side / 3 - 1) / 2) + 1)
-    window, step = (4, 2) if side >= 24 else (3, 1)
-    across = [math.ceil(size / 2) for size in image_shape[:2]]
-    pooled = [(count - window) // step + 1 for count in across]
-    positions = math.prod(count - 3 for count in pooled)
-    numbers = patch * patch * channels
-    first = n * math.prod(across) * _SANET_SECONDS_PER_PATCH * (numbers + 100.0) / 181.0
-    second = n * positions * _SANET_SECONDS_PER_WINDOW * max(1.0, n / 10_000) ** 0.2
-    # pooled maps of two times 64 eigenvectors; windows in 128 directions and their places
-    kept = math.prod(pooled) * 128.0 * 4.0 + positions * (128.0 + 6.0 * n_clusters) * 4.0 * 2.0
+    seconds = sum(_seconds_of_layer(passage, n, n_clusters) for passage in stack)
     return _estimate(
-        {"layers": _SANET_BASE_SECONDS + first + second, "clusters": 2.0 * whole},
-        _SANET_BASE_BYTES + n * (kept + d * 5.0 + 128.0 * 8.0),
+        {"layers": _SANET_BASE_SECONDS + pixels + seconds, "clusters": 2.0 * whole},
+        _SANET_BASE_BYTES + max(memory_needed(stack, int(n), n_clusters).values()) + 4.0 * n * d,
     )
+
+
+def _seconds_of_layer(passage: Passage, n: float, n_clusters: int) -> float:
+    """Estimate the time that a layer of SANet takes to be fitted and applied."""
+    from fiedler.graph import Gaussian
+    from fiedler.models.sanet.layers import SpectralLayer, VotingLayer
+    from fiedler.models.sanet.spectral import layer_grid, n_landmarks
+
+    layer = passage.layer
+    if not isinstance(layer, SpectralLayer | VotingLayer):
+        return 0.0
+    grid = layer_grid(layer, passage.before)
+    numbers = float(grid.height * grid.width * passage.before[2])
+    patches = n * float(grid.n_positions)
+    if isinstance(layer, VotingLayer):
+        compared = n * patches * (1 + 2 * layer.shifts) ** 2
+        return compared * numbers / _SANET_PRODUCTS_PER_SECOND
+    landmarks = n_landmarks(layer, int(n), grid)
+    if landmarks is None and grid.n_positions == 1:
+        return sum(_estimate_spectral(n, numbers, n_clusters, {}).detail.values())
+    if landmarks is None:
+        growing: float = max(1.0, n / 10_000) ** 0.2
+        return patches * _SANET_SECONDS_PER_WINDOW * growing
+    points = min(float(landmarks), patches)
+    dense = sum(isinstance(procedure.affinity, Gaussian) for procedure in layer.procedures)
+    fitted = dense * points**2 * _SANET_SECONDS_PER_PAIR
+    return fitted + patches * _SANET_SECONDS_PER_PATCH * (numbers + 100.0) / 181.0
 
 
 def _search_cost(n: float, d: float, neighbors: int = _NEIGHBORS) -> tuple[float, float]:

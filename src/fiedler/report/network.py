@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Images whose maps are shown, and maps of each.
 _SHOWN_IMAGES, _SHOWN_MAPS = 6, 9
-_AGREEING_ROWS = 2000
+# Images by which procedures are judged: fewer where a layer makes many numbers of each.
+_AGREEING_ROWS, _FEWEST_AGREEING, _AGREEING_NUMBERS = 2000, 400, 10_000_000
 # A map of fewer pixels is no picture.
 _FEWEST_PIXELS = 4
 
@@ -61,11 +62,11 @@ def network_galleries(model: SANet, rows: Any, ids: Sequence[str]) -> list[Galle
 
 
 def procedure_agreement(model: SANet, rows: Any) -> list[tuple[str, float]]:
-    """Return how well each procedure of the last spectral layer, alone, agrees with the result.
+    """Return how well each procedure of each spectral layer, alone, agrees with the result.
 
     NMI between k-means on its maps and the clusters, on at most 2,000 of the fitted images
-    (Figure 8 of Wang & Jiang 2020 asks which procedures contribute). Empty where the layer has one
-    procedure only.
+    (Figure 8 of Wang & Jiang 2020 asks which procedures contribute). Layers with one procedure
+    only are left out.
 
     Parameters
     ----------
@@ -79,15 +80,18 @@ def procedure_agreement(model: SANet, rows: Any) -> list[tuple[str, float]]:
     from fiedler.models.sanet.inspection import procedure_maps
     from fiedler.partition.centers import kmeans
 
-    last = next((s.layer for s in reversed(model.fitted_layers) if s.fitted is not None), None)
-    if not isinstance(last, SpectralLayer) or len(last.procedures) < 2:
-        return []
     n = int(rows.shape[0])
-    sample = np.unique(np.linspace(0, n - 1, min(n, _AGREEING_ROWS)).astype(int))
-    labels = model.labels_[sample]
     rng = np.random.default_rng(0)
     found = []
-    for procedure, maps in zip(last.procedures, procedure_maps(model, rows[sample]), strict=True):
-        alone, _ = kmeans(maps, min(model.n_clusters_, len(sample)), n_init=4, rng=rng)
-        found.append((repr(procedure), float(nmi(labels, alone))))
+    for number, step in enumerate(model.fitted_layers, start=1):
+        layer = step.layer
+        if not isinstance(layer, SpectralLayer) or len(layer.procedures) < 2:
+            continue
+        most = max(_AGREEING_NUMBERS // int(np.prod(step.out_shape)), _FEWEST_AGREEING)
+        sample = np.unique(np.linspace(0, n - 1, min(n, _AGREEING_ROWS, most)).astype(int))
+        maps_of = procedure_maps(model, rows[sample], number)
+        for procedure, maps in zip(layer.procedures, maps_of, strict=True):
+            alone, _ = kmeans(maps, min(model.n_clusters_, len(sample)), n_init=4, rng=rng)
+            agreement = float(nmi(model.labels_[sample], alone))
+            found.append((f"layer {number}: {procedure!r}", agreement))
     return found

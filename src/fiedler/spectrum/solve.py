@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fiedler.exceptions import InputError
+from fiedler.graph.fitted import check_choice
 from fiedler.graph.kernel import AffinityMatrix
 from fiedler.graph.laplacian import Laplacian, LaplacianKind, build_laplacian
 from fiedler.progress import ProgressCallback, silent
@@ -69,16 +70,21 @@ _NAMED: dict[str, Solver] = {
 }
 
 
+def check_solver(solver: object) -> None:
+    """Raise :class:`InputError` unless something names a solver or can solve."""
+    if isinstance(solver, str):
+        check_choice("solver", solver, ("auto", *_NAMED))
+    elif not hasattr(solver, "solve"):
+        raise InputError(f"solver must be a name or have a solve method, got {solver!r}.")
+
+
 def resolve_solver(solver: str | Solver, laplacian: Laplacian, k: int) -> Solver:
     """Return the solver object for a name or an object; ``"auto"`` goes by size and storage."""
+    check_solver(solver)
     if not isinstance(solver, str):
-        if not hasattr(solver, "solve"):
-            raise InputError(f"solver must be a name or have a solve method, got {solver!r}.")
         return solver
     if solver == "auto":
         return auto_solver(laplacian.n, k, laplacian.kind, formed=laplacian.matrix is not None)
-    if solver not in _NAMED:
-        raise InputError(f"solver must be one of {['auto', *_NAMED]}, got {solver!r}.")
     return _NAMED[solver]
 
 

@@ -166,6 +166,8 @@ def plan(
     - `fiedler plan 70000 784 --method sanet --size 28x28`
 
     - `fiedler plan 20000 50 --solver dense`
+
+    - `fiedler plan 60000 3072 --method sanet --size 32x32 --set layers=natural`
     """
     chosen = o.settings(
         clusters, method, 0, set_parameters,

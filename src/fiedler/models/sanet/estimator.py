@@ -10,10 +10,10 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 from sklearn.utils.validation import check_is_fitted
 
 from fiedler.graph import SearchOptions
-from fiedler.models.counts import check_count
+from fiedler.models.counts import check_cluster_count, check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.rows import check_rows, resolve_device, seed_from
-from fiedler.models.sanet.inputs import cluster_counts, resolve_shape
+from fiedler.models.sanet.inputs import resolve_shape, warn_of_flat_images
 from fiedler.models.sanet.inspection import as_picture, visual_patterns
 from fiedler.models.sanet.layers import SpectralLayer
 from fiedler.models.sanet.network import (
@@ -50,8 +50,9 @@ class SANet(
 
     Parameters
     ----------
-    n_clusters : int or "auto", default="auto"
-        Clusters wanted; ``"auto"``: by modularity, up to ``max_clusters``.
+    n_clusters : int or {"auto", "eigengap", "modularity"}, default="auto"
+        Clusters wanted, or the rule that chooses up to ``max_clusters`` of them on the graph of
+        the images; ``"auto"``: its components where they are clusters, else the modularity.
     layers : str or sequence of layers, default="default"
         ``"default"`` (digits, objects), ``"faces"``, ``"natural"`` (colour photographs), the
         paper's ``"digits-paper"``, ``"faces-paper"``, ``"natural-paper-2"``, ``"-3"``, ``"-5"``,
@@ -62,10 +63,11 @@ class SANet(
         what the preset says; ``"rebuild"`` for given layers.
     image_shape : tuple of int or None, default=None
         Height, width and, for colour, channels of an image; one may be -1, as for numpy's reshape.
-        None takes the shape of the rows of X; plain vectors are then one patch each. Rows of
-        pixels need it, as in ``image_shape=(28, 28)``.
+        None takes the shape of the rows of X; plain vectors are then one patch each, which only
+        ``"default"`` and given layers take. Rows of pixels need it, as in
+        ``image_shape=(28, 28)``.
     max_clusters : int, default=20
-        Most clusters that ``"auto"`` may choose.
+        Most clusters that a rule may choose.
     recall : float, default=0.98
         Share of true neighbours that searches must find.
     device : {"auto", "cpu", "cuda", "mps"}, default="auto"
@@ -159,6 +161,8 @@ class SANet(
         ------
         InputError
             If the images or a parameter are unusable, or a patch does not fit into its map.
+        NotEnoughMemoryError
+            If the layers need more memory than there is; before anything is fitted.
         """
         with self._all_or_nothing():
             given = np.shape(X) if isinstance(X, (list, tuple)) else tuple(getattr(X, "shape", ()))
@@ -166,17 +170,19 @@ class SANet(
             self.image_shape_ = resolve_shape(self.image_shape, given, self.n_features_in_)
             recipe = recipe_for(self.layers, self.assign, self.image_shape_)
             self.layers_ = recipe.layers
-            k, most = cluster_counts(rows, self.n_clusters, self.max_clusters)
+            if self.layers == "default" and self.image_shape_[:2] == (1, 1):
+                warn_of_flat_images(rows)
+            most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
             self._seed = seed_from(self.random_state)
             self._options = SearchOptions(
                 recall=self.recall, seed=self._seed, device=resolve_device(self.device)
             )
             self.timings_ = {}
             self._index: Any = None
-            self._fit(rows, recipe, k, most)
+            self._fit(rows, recipe, most)
         return self
 
-    def _fit(self, rows: Any, recipe: Recipe, k: int | None, most: int) -> None:
+    def _fit(self, rows: Any, recipe: Recipe, most: int) -> None:
         progress = self.progress or silent
         with self._timed("reading"):
             self._scale = largest_absolute(rows)
@@ -191,11 +197,13 @@ class SANet(
         features = output.rows.reshape(len(output), -1)
         with self._timed("clusters"):
             rebuilt = recipe.assign == "rebuild"
-            if k is None or rebuilt:
+            k = most
+            if isinstance(self.n_clusters, str) or rebuilt:
                 prepared = prepared_images(images, recipe.layers)
                 judged = rows if prepared is None else prepared.rows.reshape(len(output), -1)
                 tell = progress if rebuilt else silent
-                readout = read_rebuilt(features, judged, k, most, self._options, tell)
+                wanted = self.n_clusters if isinstance(self.n_clusters, str) else most
+                readout = read_rebuilt(features, judged, wanted, most, self._options, tell)
                 k = readout.n_clusters
             if not rebuilt:
                 readout = read_kmeans(features, k, self._seed)

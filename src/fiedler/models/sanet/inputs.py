@@ -1,34 +1,17 @@
-"""What may be asked of images and clusters, checked before anything is computed."""
+"""What images have what shape, checked before anything is computed."""
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 import numpy as np
 
-from fiedler.exceptions import InputError
-from fiedler.models.counts import check_cluster_count
+from fiedler.exceptions import FlatImagesWarning, InputError
 
-
-def cluster_counts(rows: Any, n_clusters: Any, max_clusters: int) -> tuple[int | None, int]:
-    """Return the clusters wanted, None where they are to be chosen, and the most of them.
-
-    Parameters
-    ----------
-    rows : array-like of shape (n, ...)
-    n_clusters : int or "auto"
-    max_clusters : int
-        Most that may be chosen.
-
-    Raises
-    ------
-    InputError
-        If a number is out of range, or too few rows are distinct.
-    """
-    if isinstance(n_clusters, str) and n_clusters != "auto":
-        raise InputError(f"n_clusters must be an integer or 'auto', got {n_clusters!r}.")
-    most = check_cluster_count(n_clusters, max_clusters, rows)
-    return (None if isinstance(n_clusters, str) else most), most
+# Rows that show whether all of them may be pixels.
+_LOOKED_AT = 256
 
 
 def resolve_shape(
@@ -64,3 +47,44 @@ def resolve_shape(
             f"an image has height, width and, for colour, channels; got image_shape={wanted!r}."
         )
     return (shape[0], shape[1], shape[2] if len(shape) == 3 else 1)
+
+
+def square_sides(n_features: int) -> tuple[int, ...] | None:
+    """Return the shape of square images, grey or of three channels, that rows may be; else None."""
+    for channels in (1, 3):
+        side = math.isqrt(n_features // channels)
+        if side > 1 and side * side * channels == n_features:
+            return (side, side) if channels == 1 else (side, side, channels)
+    return None
+
+
+def refuse_vectors(preset: str, n_features: int) -> None:
+    """Refuse a preset that cuts patches where rows have no shape.
+
+    Raises
+    ------
+    InputError
+        With the shape that they may have.
+    """
+    sides = square_sides(n_features)
+    example = (28, 28) if sides is None else sides
+    raise InputError(
+        f"layers={preset!r} cuts patches out of images, and rows of {n_features} numbers have no "
+        f"height and width; if they are pixels, set image_shape, as in image_shape={example}, else "
+        "use layers='default'."
+    )
+
+
+def warn_of_flat_images(rows: Any) -> None:
+    """Warn where plain rows look like the pixels of square images: whole numbers, 0 to 255."""
+    sides = square_sides(int(rows.shape[1]))
+    if sides is None or sides[0] < 8 or not isinstance(rows, np.ndarray):
+        return
+    some = rows[:_LOOKED_AT]
+    if 127 < some.max() <= 255 and some.min() >= 0 and (some == np.floor(some)).all():
+        warnings.warn(
+            f"rows of {rows.shape[1]} whole numbers up to 255 are taken as plain vectors; if they "
+            f"are images, set image_shape={sides}, so that patches can be cut.",
+            FlatImagesWarning,
+            stacklevel=4,
+        )

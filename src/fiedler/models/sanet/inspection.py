@@ -56,8 +56,8 @@ def visual_patterns(model: SANet, count: int = 40) -> np.ndarray:
     return means.reshape(len(means), grid.height, grid.width, fitted.in_shape[2])
 
 
-def procedure_maps(model: SANet, images: Any) -> list[np.ndarray]:
-    """Return the last spectral layer's maps of images, one array (n, f) for each procedure.
+def procedure_maps(model: SANet, images: Any, layer: int) -> list[np.ndarray]:
+    """Return a spectral layer's maps of images, one array (n, f) for each procedure.
 
     Parameters
     ----------
@@ -65,13 +65,11 @@ def procedure_maps(model: SANet, images: Any) -> list[np.ndarray]:
         Fitted.
     images : array-like
         As for ``transform``.
+    layer : int
+        Number of the layer, from 1.
     """
-    steps = model.fitted_layers
-    last = max((i for i, step in enumerate(steps) if step.fitted is not None), default=None)
-    if last is None:
-        raise InputError("only a network with a spectral layer has procedures.")
-    maps = model.layer_maps(images, last + 1)
-    owner = steps[last].out_channels.procedures
+    maps = model.layer_maps(images, layer)
+    owner = model.fitted_layers[layer - 1].out_channels.procedures
     return [maps[..., owner == p].reshape(len(maps), -1) for p in np.unique(owner)]
 
 

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fiedler.exceptions import InputError
+from fiedler.graph import Precomputed, resolve_affinity
 from fiedler.graph.fitted import check_choice
+from fiedler.models.embedding import SpectralEmbedding
 from fiedler.models.sanet.plain_layers import PLAIN_TYPES, PlainLayer
-from fiedler.models.sanet.values import Size, check_positive, check_size
+from fiedler.models.sanet.values import Size, keep_counts, keep_sizes
 from fiedler.networks.short_repr import ShortRepr
+from fiedler.spectrum.solve import check_solver
 
 Padding = Literal["valid", "same", "flush"]
 
@@ -28,16 +31,21 @@ class Procedure(ShortRepr):
     Parameters
     ----------
     n_components : int or None
-        Eigenvectors, the trivial one included. None takes three for each cluster.
-    affinity : str or affinity object
-        As in :class:`fiedler.SpectralEmbedding`. More neighbours than there are patches are cut.
+        Eigenvectors. None takes three for each cluster.
+    affinity : str, affinity object or callable
+        As in :class:`fiedler.SpectralEmbedding`, but not ``"precomputed"``: patches are cut while
+        fitting. More neighbours than there are patches are cut.
     laplacian : {"sym", "rw", "unnormalized"}
     solver : str or solver object
     diffusion : float
         Each eigenvector is weighted by ``(1 - value)^diffusion`` (diffusion time; Coifman & Lafon
-        2006), so that their number is not critical. 0: no weights, as in the paper.
+        2006), so that their number is not critical. 0: no weights, as in the paper. The
+        eigenvalues of ``"unnormalized"`` have no bound: there it is
+        ``exp(-diffusion * value / mean degree)``, the same where all degrees are equal.
     normalize : bool
         Whether each row of the eigenvector block is scaled to unit length. The paper does not.
+    keep_trivial : bool
+        Whether the first eigenvector (of eigenvalue zero, constant up to degrees) is among them.
     """
 
     n_components: int | None = None
@@ -46,19 +54,56 @@ class Procedure(ShortRepr):
     solver: Any = "auto"
     diffusion: float = 0.0
     normalize: bool = True
+    keep_trivial: bool = True
 
     def __post_init__(self) -> None:
-        """Check the numbers.
+        """Check names and numbers.
 
         Raises
         ------
         InputError
-            If one is out of range.
+            If one is not allowed.
         """
-        if self.n_components is not None:
-            check_positive("Procedure n_components", self.n_components)
-        if self.diffusion < 0:
-            raise InputError(f"Procedure diffusion must be 0 or more, got {self.diffusion!r}.")
+        keep_counts(self, "n_components")
+        if isinstance(resolve_affinity(self.affinity), Precomputed):
+            raise InputError(
+                "a Procedure cannot have affinity='precomputed': its patches are cut while "
+                "fitting; use an affinity such as KNN(9), or a function f(A, B)."
+            )
+        _check_spectrum(self)
+
+    @classmethod
+    def of(cls, embedding: SpectralEmbedding) -> Procedure:
+        """Return an unfitted :class:`fiedler.SpectralEmbedding` as a procedure.
+
+        Raises
+        ------
+        InputError
+            If it is fitted, or has parameters that the whole network decides.
+        """
+        if hasattr(embedding, "embedding_"):
+            raise InputError(
+                "a layer fits its procedures to its own patches; got a fitted SpectralEmbedding: "
+                "pass sklearn.base.clone(embedding)."
+            )
+        given, usual = embedding.get_params(), SpectralEmbedding().get_params()
+        for name in ("recall", "device", "random_state", "progress"):
+            if given[name] != usual[name]:
+                raise InputError(
+                    f"{name}={given[name]!r} of a SpectralEmbedding in a layer cannot be honoured, "
+                    f"its procedures share one search; give SANet({name}=...) instead."
+                )
+        own = ("n_components", "affinity", "laplacian", "solver", "keep_trivial")
+        return cls(normalize=False, **{name: given[name] for name in own})
+
+
+def _check_spectrum(own: Procedure | VotingLayer) -> None:
+    """Check what procedures and voting layers have in common."""
+    check_choice("laplacian", own.laplacian, ("sym", "rw", "unnormalized"))
+    check_solver(own.solver)
+    if not own.diffusion >= 0:
+        name = type(own).__name__
+        raise InputError(f"{name} diffusion must be 0 or more, got {own.diffusion!r}.")
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,8 +115,10 @@ class SpectralLayer(ShortRepr):
     patch : int, (int, int) or None
         Height and width of a patch; None: the whole map, one patch an image.
     stride : int or (int, int)
-    procedures : sequence of Procedure
-        Run in parallel on one shared neighbour search; their maps are concatenated.
+    procedures : sequence of Procedure or SpectralEmbedding
+        Run in parallel on one shared neighbour search; their maps are concatenated. An unfitted
+        :class:`fiedler.SpectralEmbedding` stands for the procedure of the same parameters, rows
+        not normalised.
     padding : {"valid", "same", "flush"}
         ``"same"``: zeros around, ``ceil(m / stride)`` positions (the paper's first layer);
         ``"flush"``: no zeros, one more position at the far edge where the stride misses it.
@@ -89,7 +136,8 @@ class SpectralLayer(ShortRepr):
         One graph of all patches, or one for each position.
     landmarks : int or None
         Distinct patches of each graph that procedures are fitted to; the others get their places
-        by those of their neighbours. None: all of them.
+        by those of their neighbours. None: all of them, but of a graph of more than 200,000
+        patches (equal ones counted) no more than so many.
     landmark_choice : {"uniform", "greedy"}
         ``"greedy"``: sparse greedy matrix approximation (Smola & Schoelkopf 2000) of a Gaussian
         affinity; up to 5,000 landmarks.
@@ -119,21 +167,20 @@ class SpectralLayer(ShortRepr):
         InputError
             If one is not allowed.
         """
-        object.__setattr__(self, "procedures", tuple(self.procedures))
+        given = self.procedures
+        listed = given if isinstance(given, (list, tuple)) else ()
+        made = (Procedure.of(p) if isinstance(p, SpectralEmbedding) else p for p in listed)
+        object.__setattr__(self, "procedures", tuple(made))
         if not self.procedures or not all(isinstance(p, Procedure) for p in self.procedures):
             raise InputError(
-                "a SpectralLayer needs one or more Procedure objects, as in "
-                f"procedures=[Procedure(64, KNN(9))]; got {self.procedures!r}."
+                "a SpectralLayer needs a list of one or more Procedure or SpectralEmbedding "
+                f"objects, as in procedures=[Procedure(64, KNN(9))]; got {given!r}."
             )
         check_choice("padding", self.padding, ("valid", "same", "flush"))
         check_choice("graph", self.graph, ("shared", "position"))
         check_choice("landmark_choice", self.landmark_choice, ("uniform", "greedy"))
-        if self.patch is not None:
-            check_size("patch", self.patch)
-        check_size("stride", self.stride)
-        for name in ("n_pca", "landmarks", "n_extension"):
-            if getattr(self, name) is not None:
-                check_positive(f"SpectralLayer {name}", getattr(self, name))
+        keep_sizes(self, "patch", "stride")
+        keep_counts(self, "n_pca", "landmarks", "n_extension")
         if self.landmark_choice == "greedy" and not 0 < (self.landmarks or 0) <= 5000:
             raise InputError(
                 "landmark_choice='greedy' needs landmarks between 1 and 5000 (its time grows with "
@@ -192,10 +239,9 @@ class VotingLayer(ShortRepr):
             If one is not allowed.
         """
         check_choice("padding", self.padding, ("valid", "same", "flush"))
-        check_size("patch", self.patch)
-        check_size("stride", self.stride)
-        check_positive("VotingLayer n_neighbors", self.n_neighbors)
-        check_positive("VotingLayer n_kept", self.n_kept)
+        keep_sizes(self, "patch", "stride")
+        keep_counts(self, "n_neighbors", "n_kept", "n_components")
+        _check_spectrum(self)
         if self.shifts < 0:
             raise InputError(f"VotingLayer shifts must be 0 or more, got {self.shifts!r}.")
 

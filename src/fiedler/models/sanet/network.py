@@ -13,8 +13,10 @@ import numpy as np
 
 from fiedler.exceptions import InputError, ModelFileError
 from fiedler.graph import SearchOptions
+from fiedler.models.sanet.geometry import passages
 from fiedler.models.sanet.layers import LAYER_TYPES, Layer, SpectralLayer, VotingLayer
 from fiedler.models.sanet.maps import Channels, apply_plain, channels_after, pixels
+from fiedler.models.sanet.memory import must_be_held, refuse_too_large
 from fiedler.models.sanet.sources import MapSource
 from fiedler.models.sanet.spectral import FittedSpectral, fit_spectral
 from fiedler.models.sanet.voting import FittedVoting, fit_voting
@@ -135,7 +137,15 @@ def fit_network(
     fitted : list of FittedLayer
     output : MapSource
         The last layer's maps of the fitted images, materialised.
+
+    Raises
+    ------
+    InputError
+        If a layer cannot take the maps that come to it.
+    NotEnoughMemoryError
+        If all this is too much for the machine. Both before anything is fitted.
     """
+    refuse_too_large(passages(layers, images.shape, n_clusters), len(images), n_clusters)
     source, channels = images, pixels(images.shape[2])
     stack: list[FittedLayer] = []
     pending = False  # whether reading the source means applying a fitted layer
@@ -144,7 +154,7 @@ def fit_network(
             step = _plain_step(layer, source, channels)
             source = source.then(step.apply, step.out_shape)
         else:
-            if pending or isinstance(layer, VotingLayer):
+            if must_be_held(layer, source.shape, len(source), pending=pending):
                 source = _materialized(source, f"maps-{number}", number, checkpoints, progress)
             told = partial(_tell, progress, number)
             fitted, known = _fit_or_read(

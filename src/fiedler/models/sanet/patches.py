@@ -77,7 +77,8 @@ def patch_grid(
         if last < 0:
             raise InputError(
                 f"a patch of {sides[0]} x {sides[1]} does not fit into maps of {shape[0]} x "
-                f"{shape[1]}; use a smaller patch, padding='same', or less pooling before."
+                f"{shape[1]}; use a smaller patch, padding='same', less pooling before, or larger "
+                "images."
             )
         found = np.arange(0, last + 1, step)[: count if padding == "same" else None]
         if padding == "flush" and found[-1] != last:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from fiedler.exceptions import InputError
 from fiedler.graph.fitted import check_choice
-from fiedler.models.sanet.values import Size, check_size
+from fiedler.models.counts import check_count
+from fiedler.models.sanet.values import Size, keep_sizes
 from fiedler.networks.short_repr import ShortRepr
 
 
@@ -40,17 +41,14 @@ class Pooling(ShortRepr):
         InputError
             If one is not allowed.
         """
-        check_size("size", self.size)
+        keep_sizes(self, "size", "stride")
         check_choice("kind", self.kind, ("max", "average"))
         check_choice("padding", self.padding, ("valid", "same"))
 
 
 @dataclass(frozen=True, repr=False)
 class Normalization(ShortRepr):
-    """Each position's vector of map values scaled to unit length, procedure by procedure or whole.
-
-    Zero vectors stay zero.
-    """
+    """Each position's vector of all map values scaled to unit length; zero vectors stay zero."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,8 +78,7 @@ class Coding(ShortRepr):
         InputError
             If it is out of range.
         """
-        if not 1 <= self.bits <= 24:
-            raise InputError(f"Coding bits must be between 1 and 24, got {self.bits!r}.")
+        object.__setattr__(self, "bits", check_count("Coding bits", self.bits, 1, 24))
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,14 +97,14 @@ class BlockHistogram(ShortRepr):
     stride: Size | None = None
 
     def __post_init__(self) -> None:
-        """Check the size.
+        """Check the sizes.
 
         Raises
         ------
         InputError
-            If it is not positive.
+            If one is not positive.
         """
-        check_size("size", self.size)
+        keep_sizes(self, "size", "stride")
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,4 +1,10 @@
-"""Stacks of layers by name: the paper's, word for word, and those that work."""
+"""Stacks of layers by name: the paper's, and those that work.
+
+The paper's (``"...-paper"``) follow its text but in two places, without which they cannot be run:
+each graph is fitted to 4,000 distinct patches, not to all, since dense affinities hold the square
+of their number; and Nystrom takes ten columns an eigenvector (500 at least), not ``log N``, which
+are fewer than the eigenvectors wanted.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +14,7 @@ from dataclasses import dataclass
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, Epsilon, Gaussian
 from fiedler.graph.fitted import check_choice
+from fiedler.models.sanet.inputs import refuse_vectors
 from fiedler.models.sanet.layers import Layer, Procedure, SpectralLayer, VotingLayer
 from fiedler.models.sanet.network import check_layers
 from fiedler.models.sanet.plain_layers import (
@@ -21,6 +28,8 @@ from fiedler.models.sanet.plain_layers import (
 from fiedler.spectrum import Nystrom
 
 Shape = tuple[int, int, int]
+# Pixels of the shorter side to which "default" brings large images: those of MNIST.
+_SIDE = 28
 
 
 @dataclass(frozen=True)
@@ -40,14 +49,17 @@ class Recipe:
 def default(shape: Shape) -> Recipe:
     """Two layers on upright images: dense patches, averaged; then windows, one graph a position.
 
-    Sizes follow the images: a patch is a third of the side (7 at least), positions are two pixels
-    apart, and pooling leaves some six positions a side. Too small images, and vectors, are one
-    patch.
+    Sizes follow the images: those above 41 pixels are averaged down to some 28 of the shorter
+    side, a patch is a third of that (7 pixels at least), positions are two pixels apart, and
+    pooling leaves some six positions a side. Too small images, and vectors, are one patch.
     """
     side = min(shape[:2])
     if side < 12:
         # nothing to cut: the rows as they are
         return Recipe((_whole(),), "rebuild")
+    shrink = (side + _SIDE // 2) // _SIDE
+    smaller: tuple[Layer, ...] = (Pooling(shrink, kind="average"),) if shrink > 1 else ()
+    side //= max(shrink, 1)
     patch = max(7, 2 * round((side / 3 - 1) / 2) + 1)
     wide = side >= 24
     first = SpectralLayer(
@@ -68,7 +80,7 @@ def default(shape: Shape) -> Recipe:
         graph="position",
     )
     pooling = Pooling(4 if wide else 3, 2 if wide else 1, "average")
-    return Recipe((Upright(), first, pooling, Normalization(), second), "rebuild")
+    return Recipe((*smaller, Upright(), first, pooling, Normalization(), second), "rebuild")
 
 
 def faces(shape: Shape) -> Recipe:
@@ -182,10 +194,15 @@ def natural_paper(depth: int) -> Callable[[Shape], Recipe]:
 
 
 def fashion_paper(shape: Shape, landmarks: int | None = _PAPER_LANDMARKS) -> Recipe:
-    """SA-Net-3 for large pictures of clothes, 32 x 32 patches, as the paper states it."""
+    """SA-Net-3 for pictures of clothes as the paper states it: 32 x 32 patches of large pictures.
+
+    Images of less than 64 pixels, as Fashion-MNIST's, which the paper did not use, are cut as the
+    paper cuts its images of 32 x 32 for SA-Net-3.
+    """
+    patch, stride = (32, 16) if min(shape[:2]) >= 64 else (11, 2)
     first = SpectralLayer(
-        32,
-        16,
+        patch,
+        stride,
         sparse_procedures(64) + dense_procedures(64, "minibatch"),
         padding="same",
         landmarks=landmarks,
@@ -239,11 +256,13 @@ def recipe_for(layers: object, assign: str, shape: Shape) -> Recipe:
     Raises
     ------
     InputError
-        If a name is unknown.
+        If a name is unknown, or a preset cuts patches where the rows have no shape.
     """
     check_choice("assign", assign, ("auto", "kmeans", "rebuild"))
     if isinstance(layers, str):
         check_choice("layers", layers, tuple(PRESETS))
+        if layers != "default" and shape[:2] == (1, 1):
+            refuse_vectors(layers, shape[2])
         recipe = PRESETS[layers](shape)
     elif isinstance(layers, (list, tuple)):
         recipe = Recipe(check_layers(layers), "rebuild")

@@ -11,10 +11,10 @@ import scipy.sparse as sp
 
 from fiedler.graph import KNN, SearchOptions, resolve_affinity
 from fiedler.graph.shared import SharedSearch
-from fiedler.models.sanet.layers import Procedure
+from fiedler.models.sanet.layers import Procedure, VotingLayer
 from fiedler.models.sanet.patches import unit_length
 from fiedler.progress import ProgressCallback, silent
-from fiedler.spectrum import smallest_eigenpairs
+from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
 
 # Beyond three eigenvectors a cluster, this many more only cost (as in SpectralClustering).
 _EXTRA_COMPONENTS = 100
@@ -73,27 +73,35 @@ def fit_procedures(
     blocks, values = [], []
     for procedure, affinity in zip(procedures, affinities, strict=True):
         wanted = n_columns(procedure, n_clusters)
+        dropped = int(not procedure.keep_trivial)
         if m < 3:
-            found, vectors = np.zeros(1), np.ones((m, 1))
+            found, places = np.zeros(1), np.ones((m, 1))
         else:
             pairs = smallest_eigenpairs(
                 affinity.fit(points, search).matrix,
-                min(wanted, m),
+                min(wanted + dropped, m),
                 laplacian=procedure.laplacian,
                 solver=procedure.solver,
                 random_state=options.seed,
             )
-            found, vectors = pairs.values, pairs.vectors
-        blocks.append(_padded(weighted(vectors, found, procedure), wanted))
+            found, places = pairs.values[dropped:], weighted(pairs, procedure)
+        blocks.append(_padded(places, wanted))
         values.append(np.append(found, np.full(wanted - len(found), found[-1])))
     return Places(np.hstack(blocks).astype(np.float32), np.concatenate(values)), search
 
 
-def weighted(vectors: np.ndarray, values: np.ndarray, procedure: Procedure) -> np.ndarray:
+def weighted(pairs: Eigenpairs, own: Procedure | VotingLayer) -> np.ndarray:
     """Weight eigenvectors by diffusion time and scale rows to unit length, as asked for."""
-    if procedure.diffusion > 0:
-        vectors = vectors * np.maximum(1.0 - values, 0.0) ** procedure.diffusion
-    return unit_length(vectors) if procedure.normalize else vectors
+    vectors, values = pairs.vectors, pairs.values
+    if own.diffusion > 0:
+        if own.laplacian == "unnormalized":  # no bound: (1 - value) means nothing
+            shares = np.exp(-values / max(float(pairs.degrees.mean()), 1e-300))
+        else:
+            shares = np.maximum(1.0 - values, 0.0)
+        vectors = vectors * shares**own.diffusion
+    if isinstance(own, Procedure):
+        vectors = vectors[:, int(not own.keep_trivial) :]
+    return unit_length(vectors) if own.normalize else vectors
 
 
 def renormalized(

@@ -11,13 +11,12 @@ import scipy.sparse as sp
 from fiedler.graph import KNN, NeighborGraph, NeighborIndex, SearchOptions, nearest_neighbors
 from fiedler.graph.knn import Weights, to_csr
 from fiedler.graph.shared import SharedSearch
+from fiedler.models.readout import choose_clusters
 from fiedler.models.sanet.patches import principal_directions, unit_length
 from fiedler.models.sanet.procedures import neighbor_average, neighbor_weights
 from fiedler.partition import (
     choose_partition,
-    components_k,
     mixed_affinity,
-    modularity_k,
     rebuild_partition,
 )
 from fiedler.partition.assign import merge_microclusters
@@ -117,7 +116,7 @@ def read_kmeans(features: np.ndarray, k: int, seed: int) -> Readout:
 def read_rebuilt(
     features: np.ndarray,
     rows: Any,
-    k: int | None,
+    k: int | str,
     most: int,
     options: SearchOptions,
     progress: ProgressCallback,
@@ -136,8 +135,8 @@ def read_rebuilt(
         Last maps.
     rows : array-like of shape (n, ...)
         The images as they came, or as the layers before the first spectral one left them.
-    k : int or None
-        Clusters; None: by modularity, at most ``most``.
+    k : int or {"auto", "eigengap", "modularity"}
+        Clusters, or the rule that chooses at most ``most`` of them.
     most : int
         For which eigenvectors are computed.
     options : SearchOptions
@@ -148,10 +147,8 @@ def read_rebuilt(
     mean, directions, points = _to_points(features, options.seed)
     graph, search = _image_graph(points, options)
     pairs = smallest_eigenpairs(graph, min(3 * most, n), random_state=options.seed)
-    if k is None:
-        found = components_k(pairs.component_sizes)
-        by_merging = modularity_k(pairs.vectors, graph, k_max=most, random_state=options.seed)
-        k = found if found is not None and found <= most else by_merging
+    if isinstance(k, str):
+        k = choose_clusters(pairs.vectors, pairs.values, graph, most, k, options.seed)
     progress("clusters", 1, 3)
     vectors = pairs.vectors[:, : min(3 * k, n)]
     values = pairs.values[: min(3 * k, n)]

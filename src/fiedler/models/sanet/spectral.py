@@ -9,7 +9,7 @@ import numpy as np
 
 from fiedler.graph import NeighborIndex, SearchOptions
 from fiedler.graph.kernel import KernelOperator, median_sigma
-from fiedler.models.sanet.layers import SpectralLayer
+from fiedler.models.sanet.layers import SpectralLayer, VotingLayer
 from fiedler.models.sanet.maps import Channels
 from fiedler.models.sanet.patches import (
     PatchGrid,
@@ -31,9 +31,11 @@ from fiedler.progress import ProgressCallback, silent
 from fiedler.spectrum.landmarks import greedy_landmarks
 
 # Patches that whitening and principal directions are fitted to.
-_PREPARATION_SAMPLE = 20_000
+PREPARATION_SAMPLE = 20_000
+# A graph of more patches than this is fitted to so many of them, unless its layer says otherwise.
+_MOST_PATCHES = 200_000
 # Distinct patches looked at for each landmark that greedy choice takes.
-_GREEDY_POOL = 4
+GREEDY_POOL = 4
 # Neighbours that only lend their places: this share of the true ones changes the mean by 2 %, and
 # takes half the time of .98 (30,000 landmarks of MNIST).
 _EXTENSION_RECALL = 0.9
@@ -173,7 +175,7 @@ def _extension_search(options: SearchOptions) -> SearchOptions:
     return replace(options, recall=min(options.recall, _EXTENSION_RECALL))
 
 
-def layer_grid(layer: SpectralLayer, shape: tuple[int, ...]) -> PatchGrid:
+def layer_grid(layer: SpectralLayer | VotingLayer, shape: tuple[int, ...]) -> PatchGrid:
     """Return where a layer's patches lie on maps of a shape."""
     return patch_grid(shape, layer.patch, layer.stride, layer.padding)
 
@@ -209,12 +211,13 @@ def fit_spectral(
     grid = layer_grid(layer, source.shape)
     preparation = fit_preparation(_sample_for_preparation(source, layer, grid, rng), layer)
     known: np.ndarray | None = None
-    if layer.landmarks is None:
+    chosen = replace(layer, landmarks=n_landmarks(layer, len(source), grid))
+    if chosen.landmarks is None:
         groups, known = _all_points(source, layer, grid, preparation)
     elif layer.graph == "shared":
-        groups = [_landmarks(source, layer, grid, preparation, rng)]
+        groups = [_landmarks(source, chosen, grid, preparation, rng)]
     else:
-        groups = _landmarks_by_position(source, layer, grid, preparation, rng)
+        groups = _landmarks_by_position(source, chosen, grid, preparation, rng)
     found = []
     for number, points in enumerate(groups):
         found.append(fit_procedures(points, layer.procedures, n_clusters, options)[0])
@@ -237,13 +240,21 @@ def fit_spectral(
     return fitted, known
 
 
+def n_landmarks(layer: SpectralLayer, n_images: int, grid: PatchGrid) -> int | None:
+    """Return how many patches of a graph are fitted; None: all of them."""
+    if layer.landmarks is not None:
+        return layer.landmarks
+    patches = n_images * (1 if layer.graph == "position" else grid.n_positions)
+    return _MOST_PATCHES if patches > _MOST_PATCHES else None
+
+
 def _sample_for_preparation(
     source: MapSource, layer: SpectralLayer, grid: PatchGrid, rng: np.random.Generator
 ) -> np.ndarray:
     if layer.whiten is None and layer.n_pca is None:
         return np.empty((0, 0), dtype=np.float32)
     total = len(source) * grid.n_positions
-    return _patches_at(source, grid, _choose(total, _PREPARATION_SAMPLE, rng))
+    return _patches_at(source, grid, _choose(total, PREPARATION_SAMPLE, rng))
 
 
 def _choose(total: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -311,7 +322,7 @@ def _landmarks(
     """Draw patches of all images until there are enough distinct ones."""
     assert layer.landmarks is not None
     total = len(source) * grid.n_positions
-    pool = 2 * layer.landmarks * (_GREEDY_POOL if layer.landmark_choice == "greedy" else 1)
+    pool = 2 * layer.landmarks * (GREEDY_POOL if layer.landmark_choice == "greedy" else 1)
     while True:
         drawn = _patches_at(source, grid, _choose(total, pool, rng))
         rows = prepare(drawn, layer, preparation)
@@ -330,7 +341,7 @@ def _landmarks_by_position(
 ) -> list[np.ndarray]:
     """Draw images and take their distinct patches at each position."""
     assert layer.landmarks is not None
-    factor = _GREEDY_POOL if layer.landmark_choice == "greedy" else 1
+    factor = GREEDY_POOL if layer.landmark_choice == "greedy" else 1
     images = _choose(len(source), factor * layer.landmarks, rng)
     parts: list[list[np.ndarray]] = [[] for _ in range(grid.n_positions)]
     size = source.block_size(_bytes_per_image(layer, source.shape, 0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fiedler.exceptions import InputError
 
 Size = int | tuple[int, int]
@@ -11,21 +13,50 @@ Size = int | tuple[int, int]
 
 def pair(size: Size) -> tuple[int, int]:
     """Return height and width of a size given by one number or two."""
-    return (int(size), int(size)) if not isinstance(size, tuple) else (int(size[0]), int(size[1]))
+    return size if isinstance(size, tuple) else (size, size)
 
 
-def check_positive(name: str, value: Any) -> None:
-    """Raise :class:`InputError` unless a value is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} must be a positive integer, got {value!r}.")
+def keep_counts(layer: Any, *names: str) -> None:
+    """Turn attributes of a frozen layer, None or positive integers, into plain ints.
 
-
-def check_size(name: str, value: Any) -> None:
-    """Raise :class:`InputError` unless a value is a positive integer or a pair of them."""
-    sides = value if isinstance(value, tuple) and len(value) == 2 else (value,)
-    for side in sides:
-        if isinstance(side, bool) or not isinstance(side, int) or side < 1:
+    Raises
+    ------
+    InputError
+        If one is something else.
+    """
+    for name in names:
+        value = getattr(layer, name)
+        if value is None:
+            continue
+        if not _is_positive(value):
             raise InputError(
-                f"{name} must be a positive integer or a pair (height, width) of them, "
-                f"got {value!r}."
+                f"{type(layer).__name__} {name} must be a positive integer, got {value!r}."
             )
+        object.__setattr__(layer, name, int(value))
+
+
+def keep_sizes(layer: Any, *names: str) -> None:
+    """Turn attributes of a frozen layer, None or sizes, into an int or a pair of ints.
+
+    Raises
+    ------
+    InputError
+        If one is neither a positive integer nor two of them.
+    """
+    for name in names:
+        value = getattr(layer, name)
+        if value is None:
+            continue
+        sides = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
+        if not all(map(_is_positive, sides)):
+            raise InputError(
+                f"{type(layer).__name__} {name} must be a positive integer or a pair "
+                f"(height, width) of them, got {value!r}."
+            )
+        plain = tuple(int(side) for side in sides)
+        object.__setattr__(layer, name, plain if len(plain) == 2 else plain[0])
+
+
+def _is_positive(value: Any) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and value >= 1

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fiedler.graph import SearchOptions
-from fiedler.models.sanet.layers import Procedure, VotingLayer
+from fiedler.models.sanet.layers import VotingLayer
 from fiedler.models.sanet.maps import Channels
 from fiedler.models.sanet.patches import PatchGrid, crop, patch_grid, unit_length
 from fiedler.models.sanet.procedures import weighted
@@ -18,8 +18,9 @@ from fiedler.models.sanet.sources import MapSource
 from fiedler.progress import ProgressCallback, silent
 from fiedler.spectrum import smallest_eigenpairs
 
-# Images whose similarities to all others are in memory at one time take so many bytes.
-_TILE_BYTES = 64 << 20
+# Images that are compared with all others at one time. How a product is rounded depends on its
+# size, so all are of this one: an image then votes the same in whatever company it comes.
+_TILE = 64
 # Some more than clusters, which diffusion weighs: a seed of k-means then hardly matters.
 _VECTORS_PER_CLUSTER = 1.2
 
@@ -96,6 +97,11 @@ class FittedVoting:
         return cls(layer, arrays["maps"], votes, arrays["coordinates"], arrays["values"])
 
 
+def n_vectors(layer: VotingLayer, n_clusters: int) -> int:
+    """Return how many eigenvectors a layer takes, where there are so many images."""
+    return layer.n_components or math.ceil(_VECTORS_PER_CLUSTER * n_clusters)
+
+
 def fit_voting(
     source: MapSource,
     layer: VotingLayer,
@@ -123,7 +129,7 @@ def fit_voting(
     votes = sp.csr_matrix(one_way + one_way.T)
     directed = kept_affinity(votes, votes, layer, own=True)
     affinity = directed.maximum(directed.T)
-    wanted = min(layer.n_components or math.ceil(_VECTORS_PER_CLUSTER * n_clusters), n)
+    wanted = min(n_vectors(layer, n_clusters), n)
     pairs = smallest_eigenpairs(
         affinity.astype(np.float64),
         wanted,
@@ -131,8 +137,7 @@ def fit_voting(
         solver=layer.solver,
         random_state=options.seed,
     )
-    procedure = Procedure(diffusion=layer.diffusion, normalize=layer.normalize)
-    coordinates = weighted(pairs.vectors, pairs.values, procedure).astype(np.float32)
+    coordinates = weighted(pairs, layer).astype(np.float32)
     return FittedVoting(layer, maps, votes, coordinates, pairs.values)
 
 
@@ -164,15 +169,15 @@ def count_votes(
     grid = patch_grid(maps.shape[1:], layer.patch, layer.stride, layer.padding)
     count = min(layer.n_neighbors, n - 1 if own is not None else n)
     voters = _unit_patches(maps, grid)
-    size = max(1, _TILE_BYTES // (8 * n))
+    voters = np.pad(voters, ((0, -m % _TILE), (0, 0), (0, 0)))
     total = sp.csr_matrix((m, n), dtype=np.float32)
     for position, shifted in enumerate(_shifted_patches(others, grid, layer.shifts)):
         chosen = []
-        for start in range(0, m, size):
-            best = _best_similarity(voters[start : start + size, position], shifted)
+        for start in range(0, m, _TILE):
+            best = _best_similarity(voters[start : start + _TILE, position], shifted)[: m - start]
             if own is not None:
-                best[np.arange(len(best)), own[start : start + size]] = -np.inf
-            chosen.append(np.argpartition(-best, count - 1, axis=1)[:, :count])
+                best[np.arange(len(best)), own[start : start + _TILE]] = -np.inf
+            chosen.append(largest(best, count))
         columns = np.concatenate(chosen)
         ones = np.ones(columns.size, dtype=np.float32)
         pointers = np.arange(0, columns.size + 1, count)
@@ -212,16 +217,15 @@ def kept_affinity(
     second = sp.csr_matrix(sp.diags_array(1.0 / degrees) @ known @ ends if layer.squared else ends)
     begins = degrees[:, None] ** -0.5 if own else np.ones((m, 1))
     count = min(layer.n_kept, n - 1 if own else n)
-    size = max(1, _TILE_BYTES // (8 * n))
     columns, weights = np.empty((m, count), dtype=np.int64), np.empty((m, count))
-    for start in range(0, m, size):
-        dense = (votes[start : start + size] @ second).toarray() * begins[start : start + size]
+    for start in range(0, m, _TILE):
+        part = slice(start, start + _TILE)
+        dense = (votes[part] @ second).toarray() * begins[part]
         rows = np.arange(len(dense))
         if own:
             dense[rows, start + rows] = 0.0
-        top = np.argpartition(-dense, count - 1, axis=1)[:, :count]
-        columns[start : start + size] = top
-        weights[start : start + size] = np.take_along_axis(dense, top, axis=1)
+        columns[part] = largest(dense, count)
+        weights[part] = np.take_along_axis(dense, columns[part], axis=1)
     if not own:
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
     pointers = np.arange(0, m * count + 1, count)
@@ -229,6 +233,19 @@ def kept_affinity(
     kept.eliminate_zeros()
     kept.sort_indices()
     return kept
+
+
+def largest(rows: np.ndarray, count: int) -> np.ndarray:
+    """Return the columns of the largest entries of each row, (m, count); of equal ones the first.
+
+    Ascending columns.
+    """
+    least = np.partition(rows, -count, axis=1)[:, [-count]]
+    taken = rows >= least
+    for i in np.flatnonzero(taken.sum(axis=1) > count):
+        equal = np.flatnonzero(rows[i] == least[i])
+        taken[i, equal[count - int((rows[i] > least[i]).sum()) :]] = False
+    return np.nonzero(taken)[1].reshape(len(rows), count)
 
 
 def _unit_patches(maps: np.ndarray, grid: PatchGrid) -> np.ndarray:
