@@ -170,18 +170,19 @@ def _dense(spec: DenseMap, n_inputs: int, n_outputs: int) -> nn.Sequential:
     layers.append(nn.Linear(n_inputs, n_outputs))
     if spec.head == "tanh":
         layers.append(nn.Tanh())
+        if not spec.batch_norm:
+            _keep_variance(layers)
     elif spec.head != "linear":
         raise InputError(f"head must be 'linear' or 'tanh', got {spec.head!r}.")
-    if not spec.batch_norm:
-        _keep_variance(layers)
     return nn.Sequential(*layers)
 
 
 def _keep_variance(layers: list[nn.Module]) -> None:
     """Draw weights anew so that signals keep their variance through ReLUs (He et al. 2015).
 
-    torch's own start shrinks it sixfold a layer. Where no batch normalisation makes up for that,
-    the outputs begin as almost one vector, and what is orthonormal of them is rounding.
+    torch's own start shrinks it sixfold a layer. In the published network, which is deep and has
+    no batch normalisation, the outputs then begin as almost one vector, and what is made
+    orthonormal of them is rounding.
     """
     for layer in layers:
         if isinstance(layer, nn.Linear):
