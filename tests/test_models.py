@@ -342,8 +342,9 @@ def test_cost_of_images_rises_with_their_number_and_size() -> None:
             assert more.peak_bytes > cost.peak_bytes > 0
     assert estimate_cost(1000, 784, method="sanet").seconds < costs[2].seconds
     for layers in ("faces", "natural", "digits-paper", "natural-paper-3"):
+        given = {"layers": layers}
         few, many = (
-            estimate_cost(n, 784, method="sanet", image_shape=(28, 28), layers=layers)
+            estimate_cost(n, 784, method="sanet", image_shape=(28, 28), parameters=given)
             for n in (2000, 70_000)
         )
         assert few.seconds < many.seconds
