@@ -15,6 +15,8 @@ from fiedler.exceptions import InputError
 _SHOWN = 5
 # Distances between rows are those of the widest columns alone where others vary so much less.
 _WIDE = 30.0
+# Share of a column's spread that its cells may be rounded by.
+_LOST_SPREAD = 1e-4
 
 
 def read_table(path: Path, text: str | None = None) -> Any:
@@ -82,7 +84,9 @@ def from_frame(frame: Any) -> Any:
         ) from error
 
 
-def numeric_rows(table: Any, columns: Sequence[str] | None, name: str) -> np.ndarray:
+def numeric_rows(
+    table: Any, columns: Sequence[str] | None, name: str, wide: bool | None = None
+) -> np.ndarray:
     """Take the columns of a table as features.
 
     Parameters
@@ -92,10 +96,12 @@ def numeric_rows(table: Any, columns: Sequence[str] | None, name: str) -> np.nda
         The columns to take, in this order; all of them by default.
     name : str
         What to call the table in messages.
+    wide : bool, optional
+        Whether in float64; by default only where a column needs it.
 
     Returns
     -------
-    rows : ndarray of float32, shape (n, number of columns)
+    rows : ndarray of float32 or float64, shape (n, number of columns)
 
     Raises
     ------
@@ -109,10 +115,33 @@ def numeric_rows(table: Any, columns: Sequence[str] | None, name: str) -> np.nda
         raise InputError(f"{name} is empty: {table.num_rows} rows, {len(chosen)} columns.")
     _refuse_text(table, chosen, name)
     _refuse_missing(table, chosen, name)
-    rows = np.empty((table.num_rows, len(chosen)), dtype=np.float32)
+    if wide is None:
+        wide = needs_float64(table, chosen)
+    rows = np.empty((table.num_rows, len(chosen)), dtype=np.float64 if wide else np.float32)
     for j, column in enumerate(chosen):
-        rows[:, j] = table.column(column).cast("float32", safe=False).to_numpy()
+        rows[:, j] = _cells(table, column)
     return rows
+
+
+def needs_float64(table: Any, columns: Sequence[str]) -> bool:
+    """Tell whether float32 would round a column by more than a little of its spread.
+
+    Timestamps and long numbers do, of which float32 keeps the leading 7 digits only.
+    """
+    for column in columns:
+        cells = _cells(table, column)
+        if cells.min() == cells.max():
+            continue
+        low, middle, high = np.percentile(cells, [5, 50, 95])  # some odd cells do not count
+        spread = (high - low) or cells.std()
+        if abs(middle) * np.finfo(np.float32).eps > _LOST_SPREAD * spread:
+            return True
+    return False
+
+
+def _cells(table: Any, column: str) -> np.ndarray:
+    cells: np.ndarray = table.column(column).cast("float64", safe=False).to_numpy()
+    return cells
 
 
 def column_scale(rows: np.ndarray) -> np.ndarray:

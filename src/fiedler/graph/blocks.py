@@ -44,13 +44,16 @@ class RowBlocks:
         self.shape = (int(rows.shape[0]), int(np.prod(rows.shape[1:], dtype=np.int64)))
         self.shift = self._default_shift() if shift is None else shift
         self._unshifted = not bool(self.shift.any())
+        self._narrow_shift = torch.equal(self.shift.float().double(), self.shift)
 
     def _default_shift(self) -> torch.Tensor:
         n, d = self.shape
         if sp.issparse(self.rows):
             return torch.zeros(d, dtype=torch.float64)
         sample = _as_tensor(self.rows[:: max(1, n // _SAMPLE_FOR_MEAN)], d)
-        return (_unit_rows(sample) if self.metric == "cosine" else sample).double().mean(0)
+        mean = (_unit_rows(sample) if self.metric == "cosine" else sample).double().mean(0)
+        # what float32 rows are shifted by in float32, float64 ones equal to them are shifted by too
+        return mean if sample.dtype == torch.float64 else mean.float().double()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -69,7 +72,9 @@ class RowBlocks:
         # bytes were converted, so the block is ours to shift in place; float32 may be the caller's
         own = block.dtype == torch.float32 and str(taken.dtype) not in ("float32", "torch.float32")
         shifted = block if own else torch.empty(block.shape, dtype=torch.float32)
-        return torch.sub(block, self.shift.to(block.dtype), out=shifted)
+        exact = torch.float32 if self._narrow_shift else torch.float64
+        wide = torch.promote_types(block.dtype, exact)
+        return torch.sub(block.to(wide), self.shift.to(wide), out=shifted)
 
     def select(self, selection: np.ndarray) -> RowBlocks:
         """Return the selected rows as blocks with the same metric and shift."""
