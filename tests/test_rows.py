@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn.datasets import make_blobs
 
-from fiedler import SpectralClustering
+from fiedler import (
+    DSCDAN,
+    DenseCoder,
+    DenseMap,
+    DSCDANRecipe,
+    Round,
+    SpectralClustering,
+    SpectralNet,
+    SpectralNetRecipe,
+    Training,
+    load,
+)
 from fiedler.data.values import as_float
 from fiedler.evaluation import accuracy
 from fiedler.graph.blocks import RowBlocks
+from fiedler.training import far_offset
 
 BLOBS, CLASSES = make_blobs(150, 5, centers=3, cluster_std=2, random_state=0)
 WHOLE = np.round(10 * BLOBS)
 # where float32 holds every 16th, and every 128th integer
 FAR = [2**27, 1_600_000_000, -(2**40)]
+
+
+BRIEF = SpectralNetRecipe(
+    network=DenseMap((32,)), views=None, training=Training(steps=40, batch_size=150)
+)
+SHORT = Training(steps=30, batch_size=50)
+BRIEF_DUAL = DSCDANRecipe(
+    coder=DenseCoder((16,)),
+    n_codes=4,
+    critic_width=16,
+    spectral=DenseMap((16,)),
+    pretraining=SHORT,
+    rounds=(Round(training=SHORT),),
+    views=None,
+    joint_batch=16,
+)
 
 
 # Far from zero
@@ -61,3 +91,32 @@ def test_equal_rows_are_equal_in_either_precision(first: Any) -> None:
     for other in (np.float32, np.float64):
         new = RowBlocks(rows.astype(other), shift=fitted.shift)
         np.testing.assert_array_equal(new.take(slice(None)), fitted.take(slice(None)))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [SpectralNet(3, recipe=BRIEF, random_state=0), DSCDAN(3, recipe=BRIEF_DUAL, random_state=0)],
+    ids=["SpectralNet", "DSCDAN"],
+)
+def test_networks_see_rows_far_from_zero(model: Any, tmp_path: Path) -> None:
+    rows = BLOBS + 1.6e9
+    model.fit(rows)
+    assert accuracy(CLASSES, model.labels_) > 0.9
+    np.testing.assert_array_equal(model.predict(rows), model.labels_)
+    model.save(tmp_path / "far.fiedler")
+    loaded = load(tmp_path / "far.fiedler")
+    np.testing.assert_array_equal(loaded.transform(rows), model.embedding_)
+    module, example = loaded.export_module()
+    assert example.dtype == torch.float64
+    found = module(torch.from_numpy(rows))["embedding"].detach().numpy()
+    np.testing.assert_allclose(found, model.embedding_, atol=1e-4)
+    if isinstance(model, DSCDAN):
+        decoded = model.reconstruct(rows)
+        assert np.abs(decoded - rows).mean() < np.abs(BLOBS).mean()
+        assert np.abs(model.examples_["rows"] - 1.6e9).max() < 100
+
+
+def test_ordinary_rows_are_read_as_they_are() -> None:
+    """Pixels and measurements are standardised by the network, bit for bit as ever."""
+    for rows in (BLOBS, 100 + BLOBS, np.full((20, 3), 0.1), (BLOBS + 1e6).astype(np.float32)):
+        assert far_offset(rows) is None

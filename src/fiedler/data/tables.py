@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from fiedler.data.values import needs_float64
 from fiedler.exceptions import InputError
 
 _SHOWN = 5
 # Distances between rows are those of the widest columns alone where others vary so much less.
 _WIDE = 30.0
-# Share of a column's spread that its cells may be rounded by.
-_LOST_SPREAD = 1e-4
 
 
 def read_table(path: Path, text: str | None = None) -> Any:
@@ -116,27 +115,11 @@ def numeric_rows(
     _refuse_text(table, chosen, name)
     _refuse_missing(table, chosen, name)
     if wide is None:
-        wide = needs_float64(table, chosen)
+        wide = any(needs_float64(_cells(table, column)[:, None]) for column in chosen)
     rows = np.empty((table.num_rows, len(chosen)), dtype=np.float64 if wide else np.float32)
     for j, column in enumerate(chosen):
         rows[:, j] = _cells(table, column)
     return rows
-
-
-def needs_float64(table: Any, columns: Sequence[str]) -> bool:
-    """Tell whether float32 would round a column by more than a little of its spread.
-
-    Timestamps and long numbers do, of which float32 keeps the leading 7 digits only.
-    """
-    for column in columns:
-        cells = _cells(table, column)
-        if cells.min() == cells.max():
-            continue
-        low, middle, high = np.percentile(cells, [5, 50, 95])  # some odd cells do not count
-        spread = (high - low) or cells.std()
-        if abs(middle) * np.finfo(np.float32).eps > _LOST_SPREAD * spread:
-            return True
-    return False
 
 
 def _cells(table: Any, column: str) -> np.ndarray:

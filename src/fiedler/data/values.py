@@ -13,6 +13,8 @@ _BLOCK, _BLOCK_BYTES = 8192, 64 << 20
 _KEPT_DTYPES = (np.uint8, np.float32, np.float64)
 # Up to this size float32 holds every integer.
 _EXACT_INTEGER = 2**24
+# Share of a column's spread that its values may be rounded by.
+_LOST_SPREAD = 1e-4
 
 
 def as_float(rows: Any) -> Any:
@@ -36,6 +38,23 @@ def as_float(rows: Any) -> Any:
         low, high = values.min(initial=0), values.max(initial=0)
         narrow = int(low) >= -_EXACT_INTEGER and int(high) <= _EXACT_INTEGER
     return rows.astype(np.float32 if narrow else np.float64)
+
+
+def needs_float64(values: np.ndarray) -> bool:
+    """Tell whether float32 would round a column by more than a little of its spread.
+
+    Timestamps and long numbers do, of which float32 keeps the leading 7 digits only.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, d), float64
+    """
+    # the spread is that of the many: some odd values do not count
+    low, middle, high = np.percentile(values, [5, 50, 95], axis=0)
+    spread = np.where(high > low, high - low, values.std(axis=0))
+    varies = values.min(axis=0) < values.max(axis=0)
+    rounding = np.abs(middle) * float(np.finfo(np.float32).eps)
+    return bool((varies & (rounding > _LOST_SPREAD * spread)).any())
 
 
 def refuse_unusable(rows: Any, *, only_finite: bool = False) -> None:

@@ -25,7 +25,7 @@ from fiedler.models.rows import check_rows, resolve_device, seed_from
 from fiedler.partition import Partition, assign_labels, nearest_center, rebuilt_partition
 from fiedler.partition.assign import Assignment
 from fiedler.progress import silent
-from fiedler.training import Checkpoint, RowReader, outputs_of
+from fiedler.training import Checkpoint, RowReader, far_offset, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
 from fiedler.training.processes import from_first
 
@@ -65,6 +65,7 @@ class NetworkClustering(
     _rotation: np.ndarray
     _partition: Partition
     _device: torch.device
+    _offset: np.ndarray | None
 
     def __sklearn_tags__(self) -> Any:
         """Declare sparse input."""
@@ -91,7 +92,7 @@ class NetworkClustering(
         """
         check_is_fitted(self)
         rows = check_rows(self, X, reset=False)
-        return self._embed(RowReader(rows, self._device))
+        return self._embed(self._reader(rows))
 
     def predict(self, X: Any) -> np.ndarray:
         """Give rows the cluster of the stored centre nearest to their coordinates.
@@ -120,14 +121,17 @@ class NetworkClustering(
         Returns
         -------
         module : nn.Module
-            On the CPU, from rows (m, d), float32, to a dict: ``"embedding"``, as ``transform``
+            On the CPU, from rows (m, d), float32 (float64 where the fitted rows lie so far from
+            zero that float32 would round them away), to a dict: ``"embedding"``, as ``transform``
             gives it, and ``"distances"`` (m, n_clusters) to the nearest centre of each cluster,
             whose smallest tells the label.
         example : Tensor of shape (2, d)
         """
         check_is_fitted(self)
-        module = _Exported(copy.deepcopy(self._network), self._rotation, self._partition)
-        return module.cpu().eval(), torch.zeros(2, int(self.n_features_in_))
+        network = copy.deepcopy(self._network)
+        module = _Exported(network, self._rotation, self._partition, self._offset)
+        wanted = torch.float32 if self._offset is None else torch.float64
+        return module.cpu().eval(), torch.zeros(2, int(self.n_features_in_), dtype=wanted)
 
     def _build(self, n_outputs: int) -> nn.Module:
         """Build the network, untrained."""
@@ -209,6 +213,7 @@ class NetworkClustering(
         seed = np.array(seed_from(self.random_state))
         self._seed = int(from_first({"seed": seed})["seed"])
         self._fitted_recipe = recipe
+        self._offset = far_offset(rows)
         self._network = self._build(n_outputs).to(self._device)
         progress = self.progress or silent
         checkpoint = None
@@ -250,6 +255,9 @@ class NetworkClustering(
             "rows": digest(dense),
         }
 
+    def _reader(self, rows: Any) -> RowReader:
+        return RowReader(rows, self._device, self._offset)
+
     def _embed(self, reader: RowReader) -> np.ndarray:
         return outputs_of(self._network, reader, self._rotation)
 
@@ -284,6 +292,8 @@ class NetworkClustering(
             "centers": self._partition.centers,
             "center_labels": self._partition.center_labels,
         }
+        if self._offset is not None:
+            arrays["offset"] = self._offset
         return kept, arrays | module_arrays(self._network, "network.")
 
     @classmethod
@@ -296,6 +306,7 @@ class NetworkClustering(
         estimator._network = estimator._build(kept["n_outputs"]).to(estimator._device).eval()
         load_module(estimator._network, arrays, "network.")
         estimator._rotation = arrays["rotation"]
+        estimator._offset = arrays.get("offset")
         estimator.embedding_ = arrays["embedding_"]
         estimator.eigenvalues_ = arrays["eigenvalues_"]
         parts = (arrays["labels_"], arrays["centers"], arrays["center_labels"])
@@ -306,18 +317,28 @@ class NetworkClustering(
 class _Exported(nn.Module):
     """Network, rotation and centres in one."""
 
+    offset: torch.Tensor | None
     rotation: torch.Tensor
     centers: torch.Tensor
 
-    def __init__(self, network: nn.Module, rotation: np.ndarray, partition: Partition) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        rotation: np.ndarray,
+        partition: Partition,
+        offset: np.ndarray | None,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.register_buffer("offset", None if offset is None else torch.from_numpy(offset))
         self.register_buffer("rotation", torch.from_numpy(rotation).float())
         self.register_buffer("centers", torch.from_numpy(partition.centers).float())
         clusters = range(partition.n_clusters)
         self.members = [np.flatnonzero(partition.center_labels == c).tolist() for c in clusters]
 
     def forward(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        if self.offset is not None:
+            rows = (rows - self.offset).float()
         embedding = self.network(rows) @ self.rotation
         points = embedding[:, : self.centers.shape[1]]
         points = points / points.square().sum(dim=1, keepdim=True).clamp_min(1e-30).sqrt()
