@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.base import clone
 from sklearn.datasets import make_blobs
 
 from fiedler import (
@@ -17,7 +18,10 @@ from fiedler import (
     DenseMap,
     DSCDANRecipe,
     Round,
+    SANet,
     SpectralClustering,
+    SpectralEmbedding,
+    SpectralLayer,
     SpectralNet,
     SpectralNetRecipe,
     Training,
@@ -25,6 +29,7 @@ from fiedler import (
 )
 from fiedler.data.values import as_float
 from fiedler.evaluation import accuracy
+from fiedler.exceptions import InputError
 from fiedler.graph.blocks import RowBlocks
 from fiedler.training import far_offset
 
@@ -32,6 +37,22 @@ BLOBS, CLASSES = make_blobs(150, 5, centers=3, cluster_std=2, random_state=0)
 WHOLE = np.round(10 * BLOBS)
 # where float32 holds every 16th, and every 128th integer
 FAR = [2**27, 1_600_000_000, -(2**40)]
+
+
+class Lazy:
+    """Rows that are read when they are asked for, in ascending order only, as of an HDF5 file."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows = rows
+        self.shape, self.dtype, self.ndim = rows.shape, rows.dtype, rows.ndim
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, selection: Any) -> np.ndarray:
+        if not isinstance(selection, (slice, int)):
+            assert (np.diff(selection) > 0).all(), "indices must be ascending"
+        return self._rows[selection]
 
 
 BRIEF = SpectralNetRecipe(
@@ -120,3 +141,47 @@ def test_ordinary_rows_are_read_as_they_are() -> None:
     """Pixels and measurements are standardised by the network, bit for bit as ever."""
     for rows in (BLOBS, 100 + BLOBS, np.full((20, 3), 0.1), (BLOBS + 1e6).astype(np.float32)):
         assert far_offset(rows) is None
+
+
+# Images
+
+PICTURES = np.random.default_rng(0).integers(0, 255, (60, 6, 6)).astype(np.uint8)
+MODELS = {
+    "SpectralEmbedding": SpectralEmbedding(random_state=0),
+    "SpectralClustering": SpectralClustering(2, random_state=0),
+    "SpectralNet": SpectralNet(2, recipe=BRIEF, random_state=0),
+    "DSCDAN": DSCDAN(2, recipe=BRIEF_DUAL, random_state=0),
+    "SANet": SANet(2, layers=[SpectralLayer(3, 3)], assign="kmeans", random_state=0),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_images_of_another_shape_are_no_such_images(name: str, tmp_path: Path) -> None:
+    model = clone(MODELS[name]).fit(PICTURES)
+    model.save(tmp_path / "model.fiedler")
+    message = r"images of shape \(4, 9\), but .* was fitted to images of shape \(6, 6\); resize"
+    turned = PICTURES.reshape(60, 4, 9)
+    for fitted in (model, load(tmp_path / "model.fiedler")):
+        for other in (turned, torch.from_numpy(turned), turned.tolist(), Lazy(turned)):
+            with pytest.raises(InputError, match=message):
+                fitted.transform(other)
+        wanted = fitted.transform(PICTURES)
+        for same in (PICTURES[..., None], PICTURES.reshape(60, 36)):
+            np.testing.assert_array_equal(fitted.transform(same), wanted)
+
+
+@pytest.mark.parametrize("name", ["SpectralNet", "DSCDAN", "SANet"])
+def test_flat_rows_with_an_image_shape_are_images(name: str) -> None:
+    flat = PICTURES.reshape(60, 36)
+    model = clone(MODELS[name]).set_params(image_shape=(6, 6)).fit(flat)
+    with pytest.raises(InputError, match=r"images of shape \(4, 9\), but .* shape \(6, 6"):
+        model.transform(PICTURES.reshape(60, 4, 9))
+
+
+@pytest.mark.parametrize("name", ["SpectralNet", "DSCDAN", "SANet"])
+def test_channels_that_come_first_are_not_taken_for_height(name: str) -> None:
+    for channels in (1, 3):
+        rows = np.zeros((20, channels, 8, 8), np.float32)
+        for given in (rows, torch.from_numpy(rows)):
+            with pytest.raises(InputError, match=r"come first pass np.moveaxis\(X, 1, -1\); if"):
+                clone(MODELS[name]).fit(given)

@@ -21,7 +21,12 @@ from fiedler.graph import SearchOptions
 from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.fitting import Fit
-from fiedler.models.rows import check_rows, resolve_device, seed_from
+from fiedler.models.rows import (
+    check_rows,
+    refuse_channels_first,
+    resolve_device,
+    seed_from,
+)
 from fiedler.partition import Partition, assign_labels, nearest_center, rebuilt_partition
 from fiedler.partition.assign import Assignment
 from fiedler.progress import silent
@@ -146,8 +151,12 @@ class NetworkClustering(
         whole = np.shape(X) if isinstance(X, (list, tuple)) else getattr(X, "shape", ())
         shape = tuple(int(size) for size in whole[1:])
         if self.image_shape is None:
+            refuse_channels_first(shape)
             return shape if len(shape) > 1 else (n_features,)
-        given = tuple(int(size) for size in self.image_shape)
+        try:
+            given = tuple(int(size) for size in self.image_shape)
+        except (TypeError, ValueError):
+            given = ()
         if len(given) not in (2, 3) or math.prod(given) != n_features:
             raise InputError(
                 f"image_shape must be (h, w) or (h, w, channels) of {n_features} numbers, got "
@@ -155,6 +164,7 @@ class NetworkClustering(
             )
         if len(shape) > 1 and shape != given:
             raise InputError(f"image_shape is {given}, but the images have shape {shape}.")
+        self._image_shape = given
         return given
 
     def _n_outputs(self, k: int, n: int, *, extra: int, batch_size: int) -> int:

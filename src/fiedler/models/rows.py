@@ -23,7 +23,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
     Parameters
     ----------
     estimator : estimator
-        Its ``n_features_in_`` is set (``reset``) or compared.
+        Its ``n_features_in_``, and the shape of its images, are set (``reset``) or compared.
     X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
         numpy, torch, memory map, scipy sparse, data frame, image folder. More than two dimensions
         are flattened to one vector a row.
@@ -40,7 +40,8 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
     Raises
     ------
     InputError or ValueError
-        NaN or infinity (which rows), strings, no rows, another number of features than fitted.
+        NaN or infinity (which rows), strings, no rows, another number of features than fitted, or
+        images of another shape.
     """
     if hasattr(X, "detach"):  # torch, without importing it
         X = from_torch(X)
@@ -50,6 +51,8 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
         raise _not_numbers("strings" if X.dtype.kind in "US" else str(X.dtype))
     if len(getattr(X, "shape", ())) > 2:
         return _check_images(estimator, X, reset)
+    if reset:
+        estimator._image_shape = None
     # what is not finite is refused below, where the rows are named
     try:
         checked = validate_data(
@@ -90,13 +93,42 @@ def _check_images(estimator: Any, X: Any, reset: bool) -> Any:
     if reset:
         _require_rows(n)
         estimator.n_features_in_ = d
+        estimator._image_shape = tuple(int(size) for size in X.shape[1:])
     elif d != estimator.n_features_in_:
         raise InputError(
             f"X has {d} features (rows of shape {tuple(X.shape[1:])}), but "
             f"{type(estimator).__name__} is expecting {estimator.n_features_in_} features as input."
         )
+    if not reset:
+        _refuse_other_shape(estimator, tuple(X.shape[1:]))
     refuse_unusable(X)
     return as_float(X.reshape(n, d)) if isinstance(X, np.ndarray) else X
+
+
+def _refuse_other_shape(estimator: Any, shape: tuple[int, ...]) -> None:
+    """Refuse images with as many pixels as the fitted ones, but of another height or width."""
+    fitted = estimator._image_shape
+    if fitted is None or _without_channel(fitted) == _without_channel(shape):
+        return
+    raise InputError(
+        f"X holds images of shape {shape}, but {type(estimator).__name__} was fitted to images of "
+        f"shape {fitted}; resize or turn them to that shape, or open their folder with "
+        f"image_size={fitted[:2]}."
+    )
+
+
+def _without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:2] if shape[2:] == (1,) else shape
+
+
+def refuse_channels_first(shape: tuple[int, ...]) -> None:
+    """Refuse images (3, h, w) or (1, h, w), which would be read as 3 or 1 pixels high."""
+    if len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) > 4:
+        raise InputError(
+            f"the images have shape {shape}: {shape[0]} pixels high, with {shape[2]} channels. "
+            "If the channels come first pass np.moveaxis(X, 1, -1); if this is what they are, "
+            f"image_shape={shape}."
+        )
 
 
 def require_distinct(rows: Any, wanted: int, what: str) -> None:

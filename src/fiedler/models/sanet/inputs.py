@@ -8,6 +8,7 @@ import numpy as np
 
 from fiedler.exceptions import InputError
 from fiedler.models.counts import check_cluster_count
+from fiedler.models.rows import refuse_channels_first
 
 
 def cluster_counts(rows: Any, n_clusters: Any, max_clusters: int) -> tuple[int | None, int]:
@@ -51,6 +52,7 @@ def resolve_shape(
         If the shape does not fit.
     """
     if wanted is None:
+        refuse_channels_first(given[1:])
         wanted = given[1:] if len(given) in (3, 4) else (1, 1, -1)
     try:
         shape = np.empty((1, n_features), dtype=bool).reshape(1, *wanted).shape[1:]
