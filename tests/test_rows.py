@@ -26,10 +26,12 @@ from fiedler import (
     SpectralNetRecipe,
     Training,
     load,
+    open_rows,
 )
 from fiedler.data.values import as_float
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import InputError
+from fiedler.graph import nearest_neighbors
 from fiedler.graph.blocks import RowBlocks
 from fiedler.training import far_offset
 
@@ -185,3 +187,45 @@ def test_channels_that_come_first_are_not_taken_for_height(name: str) -> None:
         for given in (rows, torch.from_numpy(rows)):
             with pytest.raises(InputError, match=r"come first pass np.moveaxis\(X, 1, -1\); if"):
                 clone(MODELS[name]).fit(given)
+
+
+# Lazy rows and torch's types
+
+
+@pytest.mark.parametrize("method", ["exact", "cells"])
+def test_rows_of_a_file_are_read_in_order(method: Any) -> None:
+    rows = np.random.default_rng(0).normal(size=(900, 4, 5)).astype(np.float32)
+    options = {"method": method, "random_state": 0}
+    found, wanted = (nearest_neighbors(form, 5, **options) for form in (Lazy(rows), rows))
+    np.testing.assert_array_equal(found.indices, wanted.indices)
+
+
+def test_lazy_rows_with_holes_are_named() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 3, 2))
+    holed = rows.copy()
+    holed[7, 1, 1], holed[31, 0, 0] = np.nan, np.inf
+    message = r"NaN or infinity in 2 rows, first \[7, 31\]"
+    with pytest.raises(InputError, match=message):
+        SpectralClustering(2).fit(Lazy(holed))
+    with pytest.raises(InputError, match=message):
+        SpectralClustering(2, random_state=0).fit(Lazy(rows)).predict(Lazy(holed))
+    with pytest.raises(InputError, match="X holds complex128, images must be real numbers"):
+        SpectralClustering(2).fit(Lazy(rows.astype(complex)))
+
+
+def test_bfloat16_tensors_are_rows() -> None:
+    narrow = torch.from_numpy(BLOBS).to(torch.bfloat16)
+    found = SpectralClustering(3, random_state=0).fit(narrow)
+    same = SpectralClustering(3, random_state=0).fit(narrow.float())
+    np.testing.assert_array_equal(found.labels_, same.labels_)
+    assert open_rows(narrow).rows.dtype == np.float32
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+@pytest.mark.parametrize("form", [torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr])
+def test_sparse_tensors_are_refused_with_advice(form: Any) -> None:
+    for take in (open_rows, SpectralClustering(2).fit):
+        with pytest.raises(
+            InputError, match=r"sparse torch tensor .*X.to_dense\(\), or make a sci"
+        ):
+            take(form(torch.eye(8)))

@@ -69,6 +69,13 @@ class RowReader:
         distinct, place = np.unique(indices, return_inverse=True)
         return self._tensor(self.rows[distinct])[torch.from_numpy(place).to(self.device)]
 
+    def stored(self, indices: np.ndarray) -> Any:
+        """Return rows as they are stored; indices may repeat."""
+        if not self._ordered:
+            return self.rows[indices]
+        distinct, place = np.unique(indices, return_inverse=True)
+        return self.rows[distinct][place]
+
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield all rows in order, block by block."""
         for start in range(0, len(self), BLOCK):

@@ -75,6 +75,7 @@ def _neighbors(fit: Fit, rows: Any, k: int) -> np.ndarray:
         recall=fit.options.recall,
         random_state=fit.seed,
         device=fit.options.device,
+        check=False,
         progress=fit.progress,
     )
     return from_first({"indices": graph.indices})["indices"]
@@ -96,7 +97,7 @@ def batch_function(
                 scale=affinity.scale,
             )
         else:
-            rows = reader.rows[indices]
+            rows = reader.stored(indices)
             weights = _checked_call(affinity, rows).to(reader.device)
         if labels is None:
             return weights
