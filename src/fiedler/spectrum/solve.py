@@ -23,6 +23,10 @@ from fiedler.spectrum.solvers import (
 )
 
 _DENSE_ROWS = 400
+# A dense array is best given to LAPACK, whose time is known. The block solver takes as long where
+# the spectrum has gaps, and a hundred times as long where it has none (wide kernels: 90 s for 1,000
+# rows against 0.2 s); from here on it is asked for less.
+_DENSE_ARRAY_ROWS = 4_000
 # A product with a kernel that is never formed costs n^2 d; beyond this, approximate.
 _KERNEL_ROWS = 10_000
 # From here an angle of 0.05 (sine) is asked for: labels do not feel it, and float32 reaches it.
@@ -76,10 +80,11 @@ def resolve_solver(solver: str | Solver, laplacian: Laplacian, k: int) -> Solver
             raise InputError(f"solver must be a name or have a solve method, got {solver!r}.")
         return solver
     if solver == "auto":
-        if laplacian.n <= max(_DENSE_ROWS, 4 * k):
+        array = isinstance(laplacian.matrix, np.ndarray)
+        if laplacian.n <= max(_DENSE_ARRAY_ROWS if array else _DENSE_ROWS, 4 * k):
             return Dense()
         formed = laplacian.matrix is not None or laplacian.n <= _KERNEL_ROWS
-        block = Block() if laplacian.n < _LOOSE_ROWS else _LOOSE
+        block = Block() if laplacian.n < _LOOSE_ROWS and not array else _LOOSE
         return block if formed or laplacian.kind == "unnormalized" else Nystrom()
     if solver not in _NAMED:
         raise InputError(f"solver must be one of {['auto', *_NAMED]}, got {solver!r}.")
@@ -109,7 +114,7 @@ def smallest_eigenpairs(
         Pairs wanted, between 1 and n.
     leading : int or None
         How many of them, from the first, must be accurate; None: all. ``"auto"`` asks less of the
-        others from 5,000 rows on.
+        others from 5,000 rows on (dense arrays: beyond 4,000).
     laplacian : {"sym", "rw", "unnormalized"}
         Which Laplacian.
     solver : {"auto", "dense", "lanczos", "block", "nystrom", "minibatch"} or Solver
