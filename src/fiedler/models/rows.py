@@ -58,10 +58,14 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
         checked = validate_data(
             estimator, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_all_finite=False
         )
+    except TypeError as error:
+        raise _not_numbers("dates or objects") from error
     except ValueError as error:
         if "could not convert string" in str(error):
             raise _not_numbers("strings") from error
         raise
+    if checked.dtype.kind not in "buif":
+        raise _not_numbers(str(checked.dtype))
     refuse_unusable(checked, only_finite=square)
     checked = checked.astype(np.float64) if square else as_float(checked)
     if reset and (not square or checked.shape == (1, 1)):

@@ -106,7 +106,7 @@ class SpectralNetRecipe(ShortRepr):
         check_part("views", self.views, (RandomAffine, type(None)), "auto")
         check_part("training", self.training, (Training,), "auto")
         known = isinstance(self.affinity, (KNN, Epsilon, BatchAffinity))
-        if not (known or callable(self.affinity)):
+        if not known and (not callable(self.affinity) or isinstance(self.affinity, type)):
             raise InputError(
                 "affinity must be KNN(...), Epsilon(...), BatchAffinity(...) or a function "
                 f"f(A, B), got {self.affinity!r}; BatchAffinity(n_neighbors=None) is Gaussian."
