@@ -1,4 +1,4 @@
-"""One clustering of a set in a process of its own: scores, seconds, peak memory as JSON.
+"""One clustering of a set in a process of its own: scores, seconds, memory, warnings as JSON.
 
     python benchmarks/fit_network.py mnist_test default --seed 0 [--rows 2000] [--steps 20]
 
@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,20 +27,15 @@ from torch import nn
 
 import fiedler
 from fiedler import (
-    KNN,
     Autoencoder,
     BatchAffinity,
     DenseMap,
     DSCDANRecipe,
-    Round,
     Siamese,
     SpectralNetRecipe,
     Training,
 )
 from fiedler.evaluation import accuracy, nmi
-from fiedler.models.dscdan.recipe import resolve_recipe as resolve_dual
-from fiedler.models.dscdan.recipe import settle as settle_dual
-from fiedler.models.spectralnet.recipe import resolve_recipe
 from fiedler.networks import build_autoencoder
 from fiedler.networks.build import Standardize
 from fiedler.training import RowReader, outputs_of, train
@@ -137,7 +133,6 @@ def package_recipe(n: int, k: int) -> SpectralNetRecipe:
         network=DenseMap((1024, 1024, 512), batch_norm=False, head="tanh"),
         views=None,
         normalized=False,
-        alternate=True,
         extra_outputs=0,
         training=training(30, 1024, n, 1e-8),
     )
@@ -145,7 +140,7 @@ def package_recipe(n: int, k: int) -> SpectralNetRecipe:
 
 def paper_recipe(X: Any) -> SpectralNetRecipe:
     """The published procedure: for texts with the published settings of Reuters."""
-    recipe = resolve_recipe("paper")
+    recipe = SpectralNetRecipe.named("paper")
     if not sp.issparse(X):
         return recipe
     widths = (512, 256, 128)
@@ -167,11 +162,13 @@ def shortened(recipe: SpectralNetRecipe, steps: int) -> SpectralNetRecipe:
     def cut(part: Any) -> Any:
         return part and replace(part, training=_cut(part.training, steps))
 
-    training = Training(steps) if recipe.training == "auto" else _cut(recipe.training, steps)
+    training = _cut(recipe.training, steps)
     return replace(recipe, codes=cut(recipe.codes), siamese=cut(recipe.siamese), training=training)
 
 
-def _cut(training: Training, steps: int) -> Training:
+def _cut(training: Any, steps: int) -> Training:
+    if training == "auto":
+        return Training(steps)
     return replace(training, steps=min(steps, training.steps))
 
 
@@ -190,7 +187,7 @@ def dscdan(name: str) -> Callable[..., Labels]:
     """A method that fits DSCDAN with a named recipe."""
 
     def fit(X: Any, k: int, seed: int, steps: int) -> Labels:
-        recipe = shortened_dual(settle_dual(resolve_dual(name), X.shape[1:], len(X)), steps)
+        recipe = shortened_dual(DSCDANRecipe.named(name), steps)
         model = fiedler.DSCDAN(k, recipe=recipe, random_state=seed).fit(X)
         return model.labels_, model.predict
 
@@ -210,18 +207,15 @@ def dual_codes(information: bool, relative: bool) -> Callable[..., Labels]:
     """An ablation of the paper's table 4: k-means on the codes of the pretrained autoencoder."""
 
     def fit(X: Any, k: int, seed: int, steps: int) -> Labels:
-        paper = resolve_dual("paper")
+        paper = DSCDANRecipe.named("paper")
         loss = paper.loss
         if not information:
             loss = replace(loss, global_information=0.0, local_information=0.0)
         if not relative:
             loss = replace(loss, relative=0.0)
-        # the graph only orders directions, which k-means on the codes does not ask for
-        recipe = replace(paper, loss=loss, spectral=None, graph=KNN(), rounds=(Round(),))
-        recipe = shortened_dual(settle_dual(recipe, X.shape[1:], len(X)), steps)
+        recipe = shortened_dual(replace(paper, loss=loss, spectral=None), steps)
         model = fiedler.DSCDAN(k, recipe=recipe, random_state=seed).fit(X)
-        found = KMeans(k, n_init=10, random_state=seed).fit(model.codes(X))
-        return found.labels_, lambda new: found.predict(model.codes(new))
+        return model.labels_, model.predict
 
     return fit
 
@@ -267,7 +261,7 @@ METHODS: dict[str, Callable[[Any, int, int, int], Labels]] = {
     "k-means": k_means,
     "SpectralClustering": spectral_clustering,
     "autoencoder + k-means": autoencoder_k_means,
-    "SpectralNet, default": spectral_net(lambda X, k: resolve_recipe("default")),
+    "SpectralNet, default": spectral_net(lambda X, k: SpectralNetRecipe.named("default")),
     "SpectralNet, paper": spectral_net(lambda X, k: paper_recipe(X)),
     "SpectralNet, paper without Siamese": spectral_net(
         lambda X, k: replace(paper_recipe(X), siamese=None)
@@ -298,7 +292,9 @@ def main() -> None:
     k = len(np.unique(split.y))
     before = peak_mb()
     start, cpu = time.perf_counter(), time.process_time()
-    labels, predict = METHODS[given.method](split.X, k, given.seed, given.steps)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        labels, predict = METHODS[given.method](split.X, k, given.seed, given.steps)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     result: dict[str, Any] = {
         "n": len(split.y),
@@ -309,7 +305,10 @@ def main() -> None:
         "cpu seconds": cpu,  # of all threads: other work on the machine hardly counts
         "peak_mb": peak_mb(),  # before the prediction of new rows
         "before_mb": before,
+        "warnings": [each.category.__name__ for each in caught],
     }
+    for each in caught:
+        warnings.showwarning(each.message, each.category, each.filename, each.lineno)
     if split.y_new is not None:
         new = predict(split.X_new)
         result |= {"acc unseen": accuracy(split.y_new, new), "nmi unseen": nmi(split.y_new, new)}

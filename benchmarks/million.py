@@ -61,10 +61,8 @@ def fit(path: Path, steps: int) -> dict[str, Any]:
     """Fit the file's rows, judge the labels, and say what it took."""
     from fit_network import shortened
 
-    from fiedler.models.spectralnet.recipe import resolve_recipe
-
     rows = np.load(path, mmap_mode="r")
-    recipe = shortened(resolve_recipe("default"), steps)
+    recipe = shortened(fiedler.SpectralNetRecipe.named("default"), steps)
     before, start = peak_mb(), time.perf_counter()
     model = fiedler.SpectralNet(CLUSTERS, recipe=recipe, random_state=0).fit(rows)
     seconds, peak = time.perf_counter() - start, peak_mb()

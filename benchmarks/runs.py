@@ -76,10 +76,14 @@ class RunsTable:
 
 
 def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """One row of runs that differ in their seed: means of the floats, the rest as in the first."""
+    """One row of runs that differ in their seed: means of the floats, the rest as in the first.
+
+    Lists, such as the warnings of a run, are kept with the runs only.
+    """
     row: dict[str, Any] = {}
     for name, value in runs[0].items():
-        if name == "seed" or any(name not in run for run in runs):  # a column of later runs only
+        later = any(name not in run for run in runs)  # a column of later runs only
+        if name == "seed" or later or isinstance(value, list):
             continue
         several = isinstance(value, float) and len(runs) > 1
         row[name] = mean_sd([run[name] for run in runs]) if several else value
@@ -129,6 +133,7 @@ def in_own_process(
     seconds = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    sys.stderr.write(done.stderr)  # warnings
     return {
         **json.loads(done.stdout.splitlines()[-1]),
         "process seconds": seconds,

@@ -24,7 +24,6 @@ import fiedler
 from fiedler import BatchAffinity, SpectralNetRecipe
 from fiedler.graph import KNN, SearchOptions
 from fiedler.graph.laplacian import LaplacianKind
-from fiedler.models.spectralnet.recipe import resolve_recipe
 from fiedler.spectrum import smallest_eigenpairs
 from fiedler.spectrum.ritz import subspace_distance
 
@@ -50,13 +49,13 @@ class Batches:
     laplacian: LaplacianKind
 
 
-_DEFAULT = resolve_recipe("default")
+_DEFAULT = SpectralNetRecipe.named("default")
 _RANDOM = BatchAffinity(n_neighbors=20, scale_neighbor=7, scale="local")
 BATCHES = {
     "neighbours": Batches(_DEFAULT, "rw"),
     "random": Batches(replace(_DEFAULT, affinity=_RANDOM), "sym"),
     "random, as published": Batches(
-        replace(resolve_recipe("paper"), codes=None, siamese=None), "unnormalized"
+        replace(SpectralNetRecipe.named("paper"), codes=None, siamese=None), "unnormalized"
     ),
 }
 

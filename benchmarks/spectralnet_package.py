@@ -28,7 +28,8 @@ SETS = ["mnist_test", "mnist_20k"]
 NOTES = [
     "The package: its defaults, with autoencoder and Siamese network, on pixels from 0 to 1; its "
     "cached weights are deleted before each fit. 'as the package': fiedler's SpectralNet with the "
-    "same layers, epochs, batch sizes, rates and affinity. Both read their rows from one file.",
+    "same layers, epochs, batch sizes, rates and affinity; one batch sets the last layer and is "
+    "mapped by it, where the package takes two. Both read their rows from one file.",
     "process seconds are of the whole process, imports and reading of the data included; seconds "
     "of fit and labels; cpu: processor time of all threads. peak_mb is the process's; before_mb "
     "what it was before the fit. times faster and share of memory compare process cpu seconds, as "

@@ -17,6 +17,7 @@ from torch.distributions import Normal, kl_divergence
 import fiedler
 from fiedler import (
     DSCDAN,
+    KNN,
     ConvCoder,
     DenseCoder,
     DenseMap,
@@ -27,8 +28,13 @@ from fiedler import (
     Training,
 )
 from fiedler.evaluation import accuracy
-from fiedler.exceptions import InputError
-from fiedler.models.dscdan.recipe import resolve_recipe
+from fiedler.exceptions import (
+    CollapsedOutputsError,
+    CollapsedOutputsWarning,
+    DisconnectedGraphWarning,
+    InputError,
+)
+from fiedler.models.dscdan.recipe import settle
 from fiedler.models.dscdan.rounds import Clusters, changed_share, surest
 from fiedler.networks.coder import build_coder
 from fiedler.networks.discriminators import GlobalCritic, LocalCritic
@@ -60,6 +66,11 @@ BRIEF = DSCDANRecipe(
     joint_batch=32,
     extra_outputs=0,
 )
+
+CODES = replace(BRIEF, spectral=None)
+
+
+ROW = {"stage", "step", "loss", "learning_rate", "seconds"}
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -143,7 +154,16 @@ def test_local_critic_is_a_convolution_on_both_side_by_side() -> None:
             hidden = both @ weight.T + critic.of_place.bias
             one = critic.last(critic.score(hidden[:, :, None, None]))[:, 0, 0, 0]
             torch.testing.assert_close(critic(features, codes)[:, u, v], one)
-    assert GlobalCritic(4, 3, 5)(features, codes).shape == (2,)
+
+
+def test_global_critic_sees_the_places_or_their_mean() -> None:
+    features, codes = numbers(2, 4, 3, 2), numbers(2, 3, seed=1)
+    turned = features.flip(2)
+    for places, same in ((None, True), (6, False)):
+        critic = GlobalCritic(4, 3, 5, places)
+        scores = critic(features, codes)
+        assert scores.shape == (2,)
+        assert torch.allclose(scores, critic(turned, codes), atol=1e-6) == same
 
 
 @pytest.mark.parametrize(
@@ -192,6 +212,7 @@ def dual_network(seed: int = 0) -> DualNetwork:
         n_outputs=4,
         n_centers=4,
         critic_width=6,
+        whole_map=False,
         seed=seed,
     )
     network.measure(torch.from_numpy(IMAGES.reshape(400, -1)).float())
@@ -217,6 +238,8 @@ def test_a_term_of_weight_zero_trains_nothing(term: str) -> None:
         loss = task.loss(0, np.random.default_rng(0))
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(float(loss.detach()))
+        assert set(task.terms) == {"reconstruction"} | ({term} if weights is not none else set())
+        assert sum(map(float, task.terms.values())) == pytest.approx(losses[-1], rel=1e-6)
         trained = [
             name
             for name, parameter in network.named_parameters()
@@ -283,10 +306,23 @@ def test_what_a_fit_keeps(model: DSCDAN) -> None:
     )
     assert {row["stage"] for row in model.history_} == {"pretraining", "joint 1", "joint 2"}
     assert not np.array_equal(model.examples_["decoded"], model.examples_["decoded_noisy"])
+    terms = {"reconstruction", "relative", "global_information", "local_information", "prior"}
+    for row in model.history_:
+        joint = row["stage"] != "pretraining"
+        assert set(row) == ROW | terms | ({"spectral"} if joint else set())
+        assert all(np.isfinite(row[term]) for term in terms)
     best = max(model.rounds_, key=lambda row: row["score"])
     assert best["kept"]
     kept = model.phases_[f"joint {best['round']}"]
     np.testing.assert_array_equal(kept, model.embedding_.astype(np.float32))
+
+
+def test_each_row_of_the_examples_has_noise_of_its_own() -> None:
+    twins = np.repeat(IMAGES[:50], 2, axis=0)
+    shown = fit(replace(BRIEF, settled=1.0), twins).examples_
+    for i in range(0, 64, 2):
+        np.testing.assert_array_equal(shown["decoded"][i], shown["decoded"][i + 1])
+        assert not np.array_equal(shown["decoded_noisy"][i], shown["decoded_noisy"][i + 1])
 
 
 def test_a_file_gives_everything_back(model: DSCDAN, tmp_path: Path) -> None:
@@ -330,6 +366,40 @@ def test_a_stopped_fit_goes_on_to_the_same_result(at: tuple[str, int], tmp_path:
     assert [r["loss"] for r in found.history_] == [r["loss"] for r in wanted.history_]
 
 
+def test_other_clusters_than_those_of_the_checkpoint(tmp_path: Path) -> None:
+    recipe = replace(BRIEF, coder=DenseCoder((12,)), views=None)
+    given: dict[str, Any] = {"checkpoint": tmp_path / "check", "n_components": 8}
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, progress=Stop("joint 1", 2), **given)
+    for k, other in [(6, {}), (4, {"assign": "kmeans"}), (4, {"max_clusters": 5})]:
+        with pytest.raises(InputError, match="checkpoint of other rows, parameters"):
+            fit(recipe, k=k, **given, **other)
+
+
+def test_a_later_round_that_collapses_leaves_the_earlier_one() -> None:
+    wild = Training(steps=6, batch_size=64, learning_rate=1e6)
+    first, last = BRIEF.rounds[0], Round(LearnedGraph(), training=wild)
+    with pytest.warns(CollapsedOutputsWarning, match="round 2 of the joint phase") as seen:
+        model = fit(replace(BRIEF, rounds=(first, last, last)))
+    assert seen[0].filename == __file__
+    wanted = fit(replace(BRIEF, rounds=(first,)))
+    np.testing.assert_array_equal(model.embedding_, wanted.embedding_)
+    np.testing.assert_array_equal(model.labels_, wanted.labels_)
+    np.testing.assert_array_equal(model.transform(IMAGES), wanted.transform(IMAGES))
+    assert [row["kept"] for row in model.rounds_] == [True, False]
+    assert "ower the learning rate" in model.rounds_[1]["collapsed"]
+    with pytest.raises(CollapsedOutputsError):
+        fit(replace(BRIEF, rounds=(last, first)))
+
+
+def test_a_collapse_is_told_at_the_line_of_the_user() -> None:
+    # two hidden units and a constant: three dimensions for six clusters
+    narrow = replace(BRIEF, spectral=DenseMap((2,), batch_norm=False), settled=1.0)
+    with pytest.warns(CollapsedOutputsWarning, match="too few for 6 clusters") as seen:
+        fit(narrow, k=6)
+    assert {warning.filename for warning in seen} == {__file__}
+
+
 def test_without_spectral_network_codes_are_clustered() -> None:
     model = fit(replace(BRIEF, spectral=None))
     assert list(model.phases_) == ["pretraining"]
@@ -339,12 +409,41 @@ def test_without_spectral_network_codes_are_clustered() -> None:
     )
 
 
+def test_a_graph_that_falls_apart_is_told() -> None:
+    rows = numbers(92, 4).double().numpy()
+    rows[:, 0] += 60.0 * (np.arange(92) % 23)
+    recipe = replace(BRIEF, coder="auto", graph=KNN(2), settled=1.0)
+    with pytest.warns(DisconnectedGraphWarning, match=r"recipe=DSCDANRecipe\(graph=KNN\(20\)\)"):
+        model = fit(recipe, rows, k=3)
+    assert model.n_connected_components_ == 23
+    assert model.component_sizes_.tolist() == [4] * 23
+
+
+def test_the_published_ablations_are_kmeans_on_the_codes(tmp_path: Path) -> None:
+    recipe = replace(DSCDANRecipe.named("paper"), n_codes=8, pretraining=STEPS, spectral=None)
+    model = fit(recipe)
+    assert model.eigenvalues_ is None
+    codes = model.codes(IMAGES)
+    np.testing.assert_array_equal(model.embedding_, codes)
+    squared = ((codes[:, None] - model._partition.centers) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(model.labels_, squared.argmin(axis=1))
+    assert model.n_clusters_ == 4
+    # Lloyd's fixed point: each centre is the mean of its rows
+    means = np.stack([codes[model.labels_ == c].mean(axis=0) for c in range(4)])
+    np.testing.assert_allclose(means, model._partition.centers, atol=0.05 * codes.std())
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(fiedler.load(tmp_path / "m").predict(IMAGES), model.labels_)
+    module, _ = model.export_module()
+    found = module(torch.from_numpy(IMAGES.reshape(400, -1)).float())["distances"]
+    assert (found.argmin(dim=1).numpy() == model.labels_).mean() > 0.99
+
+
 def test_settled_clusters_end_the_rounds() -> None:
     assert len(fit(replace(BRIEF, settled=1.0)).rounds_) == 1
 
 
 def test_the_published_procedure_runs() -> None:
-    paper = resolve_recipe("paper")
+    paper = DSCDANRecipe.named("paper")
     recipe = replace(
         paper,
         n_codes=8,
@@ -355,6 +454,18 @@ def test_the_published_procedure_runs() -> None:
     model = fit(recipe)
     assert model.assignment_ == "kmeans"
     assert model.rounds_[-1]["kept"]
+    in_turns = fit(replace(recipe, alternate=True))
+    assert not np.array_equal(in_turns.embedding_, model.embedding_)
+
+
+def test_the_published_procedure_is_that_of_the_paper() -> None:
+    paper = DSCDANRecipe.named("paper")
+    assert (paper.whole_map, paper.normalized, paper.views) == (True, False, None)
+    for shape, channels in (((28, 28), (16, 16, 32, 32)), ((16, 16), (16, 32))):
+        coder = settle(paper, shape, 10_000).coder
+        assert (coder.channels, coder.kernel, coder.batch_norm) == (channels, 3, False)
+        assert sorted(coder.strides)[-2:] == [2, 2]
+    assert isinstance(settle(paper, (50,), 10_000).coder, DenseCoder)
 
 
 def test_colour_vectors_and_no_pretraining() -> None:
@@ -375,14 +486,20 @@ def test_number_of_clusters_by_rule(rule: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DSCDANRecipe(coder=3), "coder must be 'auto' or ConvCoder or DenseCoder"),
+        (
+            lambda: DSCDANRecipe(coder=3),
+            "coder must be 'auto' or 'paper' or ConvCoder or DenseCoder",
+        ),
         (lambda: DSCDANRecipe(rounds=()), "rounds must be a tuple"),
         (lambda: DSCDANRecipe(graph=None), "graph=None"),
         (lambda: DSCDANRecipe(joint_batch=1), "joint_batch"),
+        (lambda: DSCDANRecipe(alternate=True), r"alternate=True needs batches of random rows, as"),
         (lambda: Round(known=2), "share between 0 and 1"),
         (lambda: LearnedGraph("pixels"), "'codes' or 'hidden'"),  # type: ignore[arg-type]
         (lambda: DualLoss(relative=-1), "must not be negative"),
         (lambda: ConvCoder((8, 8), (2,)), "one stride for each"),
+        (lambda: fit(replace(CODES, graph=None), k="auto"), "n_clusters must be a number and"),  # type: ignore[arg-type]
+        (lambda: fit(replace(CODES, graph=None), assign="discretize"), "clusters the codes by"),
         (lambda: DSCDAN(2, recipe="best").fit(IMAGES), "recipe must be one of"),
         (
             lambda: DSCDAN(2, recipe=DSCDANRecipe(coder=ConvCoder())).fit(np.eye(9)),

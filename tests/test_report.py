@@ -655,7 +655,10 @@ class Dual(Fitted):
         self.examples_ = {"rows": rows, "decoded": rows / 2, "decoded_noisy": rows + 9}
         noise = np.random.default_rng(0).normal(size=(20, 3))
         self.phases_ = {"pretraining": noise, "joint 1": self.embedding_[::3]}
-        self.rounds_ = [{"round": 1, "changed": 0.125, "kept": True}]
+        self.rounds_ = [
+            {"round": 1, "changed": 0.125, "kept": True},
+            {"round": 2, "collapsed": "the loss became nan", "kept": False},
+        ]
 
 
 def test_without_an_affinity_the_nearest_in_the_embedding_are_linked() -> None:
@@ -685,6 +688,7 @@ def test_phases_and_reconstructions_are_shown(tmp_path: Path) -> None:
     page = markup_of(written(tmp_path, described))
     assert "After joint 1: 100.0% of these rows have their nearest in their own cluster." in page
     assert "<td>1</td><td>0.1250</td><td>True</td>" in page
+    assert "<td>2</td><td>collapsed</td><td>False</td>" in page
 
 
 def test_vectors_have_no_reconstructions_to_look_at() -> None:

@@ -25,6 +25,7 @@ from fiedler import (
     ConvMap,
     DenseMap,
     Epsilon,
+    Gaussian,
     ImageFolder,
     RandomAffine,
     Siamese,
@@ -35,6 +36,7 @@ from fiedler import (
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import (
     CollapsedOutputsError,
+    DisconnectedGraphWarning,
     InputError,
     OutputError,
     SmallNetworkWarning,
@@ -42,7 +44,7 @@ from fiedler.exceptions import (
 from fiedler.graph import SearchOptions
 from fiedler.graph.known_labels import check_known_labels, constrain_batch, constrain_graph
 from fiedler.models.readout import rotate_by_batches
-from fiedler.models.spectralnet.recipe import resolve_recipe, settle
+from fiedler.models.spectralnet.recipe import settle
 from fiedler.spectrum.ritz import rayleigh_ritz, ritz_rotation, subspace_distance
 
 SMALL = DenseMap((32,), batch_norm=False)
@@ -290,7 +292,7 @@ def test_every_part_tells_far_groups_apart(name: str) -> None:
 
 
 def test_the_published_recipe_end_to_end(tmp_path: Path) -> None:
-    paper = resolve_recipe("paper")
+    paper = SpectralNetRecipe.named("paper")
     settled = settle(paper, (6,), 500)
     assert settled == paper
     assert paper.codes == Autoencoder((512, 512, 2048), 10)
@@ -398,13 +400,11 @@ def test_constrain_graph_cuts_and_ties() -> None:
 
 
 def test_constrain_batch() -> None:
-    affinity = np.full((4, 4), 0.3, dtype=np.float32)
-    np.fill_diagonal(affinity, 0.0)
-    got = constrain_batch(affinity, np.array([5, 5, 7, -1]))
+    affinity = torch.full((4, 4), 0.3).fill_diagonal_(0.0)
+    got = constrain_batch(affinity, torch.tensor([5, 5, 7, -1]))
     wanted = [[0, 1, 0, 0.3], [1, 0, 0, 0.3], [0, 0, 0, 0.3], [0.3, 0.3, 0.3, 0]]
-    np.testing.assert_array_equal(got, np.array(wanted, dtype=np.float32))
-    assert affinity[0, 1] == np.float32(0.3)
-    assert got.dtype == np.float32
+    assert torch.equal(got, torch.tensor(wanted))
+    assert affinity[0, 1] == torch.tensor(0.3)
 
 
 @pytest.mark.parametrize(
@@ -476,6 +476,31 @@ def test_a_network_that_is_too_small() -> None:
     assert seen[0].filename == __file__
 
 
+def test_a_graph_that_falls_apart_is_told(tmp_path: Path) -> None:
+    rows, _ = blobs(230)
+    rows[:, 0] += 60.0 * (np.arange(230) % 23)
+    recipe = recipe_of(affinity=KNN(3), training=brief(3))
+    with pytest.warns(DisconnectedGraphWarning) as seen:
+        net = SpectralNet(3, recipe=recipe, random_state=0).fit(rows)
+    [warning] = seen
+    assert warning.filename == __file__
+    text = str(warning.message)
+    assert f"graph has {net.n_connected_components_} connected components (of " in text
+    assert "more than the 3" in text
+    assert "Raise n_neighbors, as in recipe=SpectralNetRecipe(affinity=KNN(20)), or n_cl" in text
+    assert net.component_sizes_ is not None
+    assert net.n_connected_components_ >= 23
+    assert net.component_sizes_.sum() == 230
+    net.save(tmp_path / "m")
+    assert fiedler.load(tmp_path / "m").n_connected_components_ == net.n_connected_components_
+    # within batches there is no graph of all rows to count in
+    batches = recipe_of(affinity=BatchAffinity(3), training=brief(3))
+    net.set_params(recipe=batches).fit(rows)
+    assert net.component_sizes_ is net.n_connected_components_ is None
+    net.save(tmp_path / "n")
+    assert fiedler.load(tmp_path / "n").component_sizes_ is None
+
+
 def test_batches_too_small_for_the_outputs() -> None:
     message = (
         r"7 outputs need batches of at least 28 rows .* batch_size=20\. Raise it, or lower n_cl"
@@ -524,7 +549,11 @@ def test_outputs_that_collapse() -> None:
         ({"network": (10, 10)}, r"network must be 'auto' or DenseMap or ConvMap, got \(10, 10\)"),
         ({"views": 3}, "views must be 'auto' or RandomAffine"),
         ({"training": 100}, "training must be 'auto' or Training, got 100"),
-        ({"affinity": "knn"}, r"BatchAffinity\(...\) or a function f\(A, B\), got 'knn'"),
+        ({"affinity": "precomputed"}, r"or a function f\(A, B\), got 'precomputed'. A known graph"),
+        (
+            {"affinity": Gaussian(2.0)},
+            r"Gaussian\(\) with a sigma that is measured, .* got Gaussian",
+        ),
         ({"orthonormalization": "svd"}, "must be one of .'cholesky', 'qr'., got 'svd'"),
         ({"extra_outputs": -1}, "extra_outputs must not be negative, got -1"),
         ({"alternate": True}, r"alternate=True needs batches of random rows, as affinity=Batch"),
@@ -549,12 +578,30 @@ def test_batch_affinities_that_cannot_be(wrong: dict[str, Any], message: str) ->
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("knn", KNN()),
+        ("self-tuning", KNN(weights="self-tuning")),
+        ("epsilon", Epsilon()),
+        ("gaussian", BatchAffinity(None, 7)),
+        (Gaussian("self-tuning", 3), BatchAffinity(None, 3, "local")),
+    ],
+)
+def test_affinities_by_name(name: Any, meant: Any) -> None:
+    assert recipe_of(affinity=name) == recipe_of(affinity=meant)
+
+
+BATCHES = recipe_of(affinity=BatchAffinity())
+
+
+@pytest.mark.parametrize(
     ("params", "message"),
     [
         (
             {"recipe": "fast"},
             r"recipe must be one of \['default', 'paper'\] or a SpectralNetRecipe",
         ),
+        ({"recipe": ["paper"]}, r"or a SpectralNetRecipe, got \['paper'\]"),
         ({"assign": "best"}, "assign must be one of"),
         ({"n_clusters": 500}, "n_clusters must be between 1 and 240"),
         ({"n_clusters": "many"}, "n_clusters must be an integer, 'auto'"),
@@ -566,13 +613,21 @@ def test_batch_affinities_that_cannot_be(wrong: dict[str, Any], message: str) ->
         ({"recipe": recipe_of(siamese=Siamese(n_neighbors=240))}, "240 neighbours need more than"),
         ({"recipe": recipe_of(affinity=lambda a, b: a)}, r"must return an array of shape \(len\(A"),
         ({"recipe": recipe_of(affinity=lambda a, b: -np.ones((len(a), len(b))))}, "negative"),
+        ({"n_clusters": "modularity", "recipe": BATCHES}, "n_clusters='modularity' needs a graph"),
+        ({"assign": "merge", "recipe": BATCHES}, "assign='merge' needs a graph of all rows, but"),
+        ({"assign": "cluster_qr", "n_components": 2}, "each of 3 clusters, got n_components=2"),
         ({"recipe": recipe_of(training=Training(precision="half"))}, "precision must be"),  # type: ignore[arg-type]
     ],
 )
 def test_parameters_that_cannot_be(params: dict[str, Any], message: str) -> None:
-    net = SpectralNet(**({"n_clusters": 3, "recipe": recipe_of()} | params))
+    steps: list[str] = []
+    net = SpectralNet(
+        **({"n_clusters": 3, "recipe": recipe_of()} | params),
+        progress=lambda stage, done, total: steps.append(stage),
+    )
     with pytest.raises(InputError, match=message):
         net.fit(ROWS)
+    assert "spectral map" not in steps  # refused before the training
     assert "labels_" not in vars(net)
     assert not Path("c").exists()
 
@@ -761,6 +816,8 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"random_state": 1}, ROWS, np.full(240, -1)),
         ({"n_components": 5}, ROWS, np.full(240, -1)),
         ({"recall": 0.9}, ROWS, np.full(240, -1)),
+        ({"assign": "kmeans"}, ROWS, np.full(240, -1)),
+        ({"max_clusters": 9}, ROWS, np.full(240, -1)),
         ({"image_shape": (2, 3)}, ROWS, np.full(240, -1)),
         ({"recipe": recipe_of()}, ROWS, np.full(240, -1)),
     ]

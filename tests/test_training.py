@@ -563,6 +563,18 @@ def test_batch_loss_is_its_formula(normalized: bool, alternate: bool, size: int)
     assert sum(float(g.abs().sum()) for g in gradients) > 0
 
 
+def test_in_turns_the_gradient_flows_through_both_batches() -> None:
+    """Made smaller, outputs are made larger again by their own batch: no gradient along scale."""
+    forward = forward_of(40)
+    task = BatchTask(forward, batch_weights, 20, normalized=False, alternate=True)
+    last = [m for m in forward.module.modules() if isinstance(m, torch.nn.Linear)][-1]
+    task.loss(0, rng_of(5)).backward()
+    assert last.weight.grad is not None
+    along = sum(float((p.grad * p.detach()).sum()) for p in (last.weight, last.bias))
+    size = float(last.weight.grad.norm() * last.weight.detach().norm())
+    assert abs(along) < 1e-3 * size
+
+
 def test_siamese_pairs() -> None:
     rng = rng_of(0)
     neighbors = (np.arange(9)[:, None] + np.array([1, 2, 3])) % 9
@@ -570,16 +582,22 @@ def test_siamese_pairs() -> None:
     spec = Siamese((8,), 3, n_neighbors=3, training=Training(batch_size=300, precision="float32"))
     network = build_map(DenseMap((8,), batch_norm=False), (4,), 3, seed=0)
     task = SiameseTask(network, reader, neighbors, spec)
-    left, right, positive = task.draw(rng)
-    assert left.shape == right.shape == positive.shape == (300,)
+    rows, pairs, positive = task.draw(rng)
+    assert rows.shape == (225,)
+    assert pairs.shape == (300, 2)
     assert positive.sum() == 150
-    assert (left != right).all()
+    left, right = rows[pairs].T
+    assert np.bincount(pairs[:, 0]).tolist() == [4] * 75
+    assert np.bincount(pairs[:, 1])[75:].tolist() == [2] * 150
     near = (right - left) % 9
     assert set(near[positive]) == {1, 2, 3}
-    assert set(near[~positive]) == set(range(1, 9))
-    ends = [network(reader.take(side)).detach().numpy() for side in task.draw(rng_of(1))[:2]]
-    distance = np.linalg.norm(ends[0] - ends[1], axis=1)
-    wanted = np.where(np.arange(300) < 150, distance**2, np.maximum(1 - distance, 0) ** 2).mean()
+    assert set(near[~positive]) == set(range(9))  # of nine rows, a random one may be the row
+    both = near[positive].reshape(75, 2)
+    assert (both[:, 0] != both[:, 1]).all()
+    rows, pairs, positive = task.draw(rng_of(1))
+    ends = network(reader.take(rows)).detach().numpy()
+    distance = np.linalg.norm(ends[pairs[:, 0]] - ends[pairs[:, 1]], axis=1)
+    wanted = np.where(positive, distance**2, np.maximum(1 - distance, 0) ** 2).mean()
     assert task.loss(0, rng_of(1)).item() == pytest.approx(wanted, rel=1e-5)
     history = train(task, Training(steps=100), stage="siamese", seed=0)
     assert history[-1]["loss"] < history[0]["loss"]
@@ -610,7 +628,7 @@ def test_one_process_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_first()
     assert own_part(10) == slice(0, 10)
     arrays = {"a": np.arange(3)}
-    assert from_first(arrays) is arrays
+    assert from_first(lambda: arrays) is arrays
     join_processes(CPU)
     assert not torch.distributed.is_initialized()
     gpu = torch.device("cuda")
@@ -630,6 +648,7 @@ from torch import nn
 from fiedler import (Autoencoder, BatchAffinity, ConvMap, DenseMap, Siamese, SpectralNet,
                      SpectralNetRecipe, Training)
 from fiedler.networks.norm import BatchNorm
+from fiedler.training.processes import from_first
 
 warnings.simplefilter("error")
 folder, world = sys.argv[1], int(os.environ.get("WORLD_SIZE", "1"))
@@ -662,6 +681,9 @@ for name, (recipe, X, options) in cases.items():
              embedding=net.embedding_, new=net.transform(X[:5] + 0.1), history=json.dumps(history))
 unseeded = SpectralNet(3, recipe=pairs).fit(rows)  # the seed of the first process is that of all
 np.savez(os.path.join(folder, f"unseeded.{world}.{rank}.npz"), embedding=unseeded.embedding_)
+asked = []
+shared = from_first(lambda: asked.append(rank) or {"rank": np.array(rank)})
+assert (asked, int(shared["rank"])) == ([0] if rank == 0 else [], 0)
 
 for shape in [(24, 5), (24, 5, 3, 2)]:
     # a mean far above the spread

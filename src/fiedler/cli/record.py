@@ -81,9 +81,9 @@ def _result(model: Any) -> dict[str, Any]:
         "n_clusters": k,
         "cluster_sizes": np.bincount(np.asarray(model.labels_), minlength=k),
     }
-    if hasattr(model, "n_connected_components_"):
+    if getattr(model, "n_connected_components_", None) is not None:
         found["n_connected_components"] = int(model.n_connected_components_)
-    if hasattr(model, "eigenvalues_"):
+    if getattr(model, "eigenvalues_", None) is not None:
         found["eigenvalues"] = np.asarray(model.eigenvalues_)
     if hasattr(model, "eigen_residuals_"):
         found["largest_residual"] = float(np.max(model.eigen_residuals_, initial=0.0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
+import torch
+from torch import Tensor
 
 from fiedler.exceptions import InputError
 
@@ -66,22 +68,20 @@ def constrain_graph(
     return sp.csr_matrix(cut.maximum(ties).maximum(ties.T))
 
 
-def constrain_batch(affinity: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def constrain_batch(affinity: Tensor, labels: Tensor) -> Tensor:
     """Set the affinity of equal known labels to 1 and of different ones to 0, in a copy.
 
     Parameters
     ----------
-    affinity : ndarray of shape (m, m)
+    affinity : Tensor of shape (m, m)
         Weights of at most 1, zero on the diagonal.
-    labels : ndarray of shape (m,), int64
-        -1 where unknown.
+    labels : Tensor of shape (m,), int64
+        -1 where unknown; on the same device.
     """
     known = labels != UNKNOWN
     both = known[:, None] & known
-    equal = both & (labels[:, None] == labels)
-    constrained = np.where(both, equal.astype(affinity.dtype), affinity)
-    np.fill_diagonal(constrained, 0.0)
-    return constrained
+    equal = (labels[:, None] == labels).to(affinity.dtype)
+    return torch.where(both, equal, affinity).fill_diagonal_(0.0)
 
 
 def _partners(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

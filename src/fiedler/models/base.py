@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from fiedler.exceptions import DisconnectedGraphWarning
 from fiedler.graph import (
     FittedAffinity,
     FromCallable,
@@ -27,6 +25,8 @@ from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
 _QUERY_ROWS = 16384
 # A kernel relates each new row to all fitted ones, in float64.
 _CROSS_BYTES = 64 << 20
+# What a user turns where the graph falls apart.
+KNOBS = "n_neighbors, as in affinity=KNN(20), or n_clusters or n_components"
 _KEPT = ("eigenvectors_", "eigenvalues_", "eigen_residuals_", "component_sizes_", "degrees_")
 
 
@@ -116,21 +116,6 @@ class SpectralBase(SavedEstimator):
         self.degrees_ = pairs.degrees
         self.solver_ = pairs.solver
         return pairs
-
-    def _warn_disconnected(self, n_allowed: int) -> None:
-        """Warn where the graph has more components than clusters or eigenvectors to hold them."""
-        count = self.n_connected_components_
-        if count <= n_allowed:
-            return
-        sizes = self.component_sizes_
-        shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
-        warnings.warn(
-            f"the graph has {count} connected components (of {shown} rows), more than the "
-            f"{n_allowed} that are asked for, so components are put together without an edge to "
-            "go by. Raise n_neighbors, as in affinity=KNN(20), or n_clusters or n_components.",
-            DisconnectedGraphWarning,
-            stacklevel=3,
-        )
 
     def _options(self) -> SearchOptions:
         device = resolve_device(self.device)

@@ -10,8 +10,8 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 
 from fiedler.exceptions import InputError
 from fiedler.graph import FittedAffinity
-from fiedler.models.base import SpectralBase
-from fiedler.models.counts import check_cluster_count, check_count
+from fiedler.models.base import KNOBS, SpectralBase
+from fiedler.models.counts import check_cluster_count, check_count, warn_disconnected
 from fiedler.partition import (
     Partition,
     assign_labels,
@@ -139,7 +139,7 @@ class SpectralClustering(
             pairs = self._fit_eigenvectors(affinity, min(n_vectors + 1, n), leading=most)
             with self._timed("assignment"):
                 k = self._assign(affinity, pairs, most)
-            self._warn_disconnected(k)
+            warn_disconnected(self.component_sizes_, k, KNOBS)
         return self
 
     def _assign(self, affinity: FittedAffinity, pairs: Eigenpairs, most: int) -> int:

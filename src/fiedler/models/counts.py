@@ -1,12 +1,13 @@
-"""Checks of the counts that estimators take: clusters, components."""
+"""Checks of the counts that estimators take and find: clusters, eigenvectors, components."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from fiedler.exceptions import InputError
+from fiedler.exceptions import DisconnectedGraphWarning, InputError
 from fiedler.models.rows import count_distinct, require_distinct
 
 COUNT_RULES = ("auto", "eigengap", "modularity")
@@ -70,3 +71,29 @@ def check_cluster_count(
         return most
     require_distinct(rows, 2, "a clustering")
     return count_distinct(rows, most)
+
+
+def warn_disconnected(sizes: np.ndarray, n_allowed: int, knobs: str) -> None:
+    """Warn where a graph has more components than clusters or eigenvectors to hold them.
+
+    To be called by a method that the user calls: the warning names the user's line.
+
+    Parameters
+    ----------
+    sizes : ndarray of int
+        Rows of each connected component, largest first.
+    n_allowed : int
+        Clusters or eigenvectors.
+    knobs : str
+        What the user can raise, for the message.
+    """
+    if len(sizes) <= n_allowed:
+        return
+    shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
+    warnings.warn(
+        f"the graph has {len(sizes)} connected components (of {shown} rows), more than the "
+        f"{n_allowed} that are asked for, so components are put together without an edge to "
+        f"go by. Raise {knobs}.",
+        DisconnectedGraphWarning,
+        stacklevel=3,
+    )

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from fiedler.models.base import SpectralBase
-from fiedler.models.counts import check_count
+from fiedler.models.base import KNOBS, SpectralBase
+from fiedler.models.counts import check_count, warn_disconnected
 from fiedler.models.rows import require_distinct
 
 
@@ -119,7 +119,7 @@ class SpectralEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Spect
             if not self._given:
                 require_distinct(rows, 2, "an embedding")
             self._fit_eigenvectors(self._fit_graph(rows), k)
-            self._warn_disconnected(k)
+            warn_disconnected(self.component_sizes_, k, KNOBS)
             self.embedding_ = self.eigenvectors_[:, dropped:]
         return self
 

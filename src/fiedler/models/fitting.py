@@ -65,12 +65,15 @@ def fit_graph(
     given: sp.csr_matrix | None = None,
 ) -> sp.csr_matrix:
     """Return the affinity of all rows, known labels worked in, the same in every process."""
-    matrix = given
-    if matrix is None:
-        matrix = sp.csr_matrix(affinity.fit(rows, fit.options).matrix)
-    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
-    shared = from_first(parts)
-    graph = sp.csr_matrix((shared["data"], shared["indices"], shared["indptr"]), shape=matrix.shape)
+
+    def compute() -> dict[str, np.ndarray]:
+        matrix = given
+        if matrix is None:
+            matrix = sp.csr_matrix(affinity.fit(rows, fit.options).matrix)
+        return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+
+    parts, n = from_first(compute), int(rows.shape[0])
+    graph = sp.csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=(n, n))
     if labels is None:
         return graph
     return constrain_graph(graph, labels, np.random.default_rng(fit.seed))

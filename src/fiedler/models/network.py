@@ -7,6 +7,7 @@ import hashlib
 import math
 import re
 import warnings
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import nn
 
 from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError
 from fiedler.graph import SearchOptions
+from fiedler.graph.laplacian import ordered_components
 from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.fitting import Fit
@@ -28,7 +30,7 @@ from fiedler.models.rows import (
     seed_from,
 )
 from fiedler.partition import Partition, assign_labels, nearest_center, rebuilt_partition
-from fiedler.partition.assign import Assignment
+from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.progress import silent
 from fiedler.training import Checkpoint, RowReader, far_offset, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
@@ -54,6 +56,8 @@ class NetworkClustering(
     No row is kept, so ``predict`` costs one forward pass and a file holds no data.
     """
 
+    n_clusters: Any
+    max_clusters: Any
     image_shape: Any
     n_components: Any
     assign: str
@@ -63,7 +67,8 @@ class NetworkClustering(
     progress: Any
     embedding_: np.ndarray
     labels_: np.ndarray
-    eigenvalues_: np.ndarray
+    eigenvalues_: np.ndarray | None
+    component_sizes_: np.ndarray | None
     history_: list[dict[str, Any]]
     _network: nn.Module
     _fitted_recipe: Any
@@ -77,6 +82,12 @@ class NetworkClustering(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    @property
+    def n_connected_components_(self) -> int | None:
+        """Connected components of the graph of all rows, if there is one."""
+        check_is_fitted(self)
+        return None if self.component_sizes_ is None else len(self.component_sizes_)
 
     @property
     def _n_features_out(self) -> int:
@@ -182,8 +193,42 @@ class NetworkClustering(
             )
         return wanted
 
-    def _report_collapse(self, k: int, wanted: int) -> None:
-        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart."""
+    def _keep_components(self, graph: sp.csr_matrix | None) -> None:
+        """Keep the sizes of the connected components of the graph of all rows, if there is one."""
+        self.component_sizes_ = None if graph is None else np.bincount(ordered_components(graph))
+
+    def _check_readout(self, most: int, *, graph: bool) -> None:
+        """Refuse, before anything is trained, what cannot be read off the trained outputs.
+
+        Parameters
+        ----------
+        most : int
+            Clusters wanted, or the most that a rule may choose.
+        graph : bool
+            Whether there will be a graph of all rows.
+        """
+        if self.assign not in ASSIGNMENTS:
+            raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
+        for name, value in (("n_clusters", "modularity"), ("assign", "merge")):
+            if getattr(self, name) == value and not graph:
+                raise InputError(
+                    f"{name}={value!r} needs a graph of all rows, but the recipe has none: it is "
+                    f"trained on batches. Give the recipe a KNN(), or use {name}='auto'."
+                )
+        # a rule chooses fewer clusters than there are outputs
+        wanted = 0 if isinstance(self.n_clusters, str) else most
+        few = self.n_components is not None and self.n_components < wanted
+        if few and self.assign in ("cluster_qr", "discretize"):
+            raise InputError(
+                f"assign={self.assign!r} needs one output for each of {wanted} clusters, got "
+                f"n_components={self.n_components}; raise it or use assign='kmeans'."
+            )
+
+    def _report_collapse(self, k: int, wanted: int, stacklevel: int) -> None:
+        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart.
+
+        ``stacklevel`` is that of the user's line, as for :func:`warnings.warn`, seen from here.
+        """
         rank = self.embedding_.shape[1]
         if rank >= min(k, wanted):
             return
@@ -193,7 +238,7 @@ class NetworkClustering(
         )
         if rank < 2:
             raise CollapsedOutputsError(what)
-        warnings.warn(what, CollapsedOutputsWarning, stacklevel=5)
+        warnings.warn(what, CollapsedOutputsWarning, stacklevel=stacklevel)
 
     def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
         if self.assign == "auto" and graph is not None:
@@ -220,8 +265,8 @@ class NetworkClustering(
         """
         self.timings_ = {}
         # without a random_state each process would draw another seed
-        seed = np.array(seed_from(self.random_state))
-        self._seed = int(from_first({"seed": seed})["seed"])
+        drawn = from_first(lambda: {"seed": np.array(seed_from(self.random_state))})
+        self._seed = int(drawn["seed"])
         self._fitted_recipe = recipe
         self._offset = far_offset(rows)
         self._network = self._build(n_outputs).to(self._device)
@@ -261,6 +306,7 @@ class NetworkClustering(
             "seed": self._seed,
             "shape": [n, *self.row_shape_],
             "outputs": n_outputs,
+            "clusters": [str(self.n_clusters), str(self.max_clusters), self.assign],
             "recall": self.recall,
             "rows": digest(dense),
         }
@@ -278,11 +324,9 @@ class NetworkClustering(
         if len(used) < partition.n_clusters:  # a centre that is nearest to no row
             kept = np.isin(partition.center_labels, used)
             compact = np.searchsorted(used, partition.center_labels[kept])
-            partition = Partition(labels, partition.centers[kept], compact, partition.method)
+            partition = replace(partition, centers=partition.centers[kept], center_labels=compact)
             labels, confidence = nearest_center(self.embedding_, partition)
-        self._partition = Partition(
-            labels, partition.centers, partition.center_labels, partition.method
-        )
+        self._partition = replace(partition, labels=labels)
         self.labels_, self.confidence_ = labels, confidence
         self.n_clusters_ = partition.n_clusters
         self.assignment_ = partition.method
@@ -292,16 +336,18 @@ class NetworkClustering(
             "row_shape": list(self.row_shape_),
             "n_outputs": int(self._rotation.shape[0]),
             "assignment": self.assignment_,
+            "unit_rows": self._partition.unit_rows,
             "history": self.history_,
         }
         arrays = {
             "embedding_": self.embedding_,
-            "eigenvalues_": self.eigenvalues_,
             "labels_": self.labels_,
             "rotation": self._rotation,
             "centers": self._partition.centers,
             "center_labels": self._partition.center_labels,
         }
+        optional = {"eigenvalues_": self.eigenvalues_, "component_sizes_": self.component_sizes_}
+        arrays |= {name: array for name, array in optional.items() if array is not None}
         if self._offset is not None:
             arrays["offset"] = self._offset
         return kept, arrays | module_arrays(self._network, "network.")
@@ -318,9 +364,10 @@ class NetworkClustering(
         estimator._rotation = arrays["rotation"]
         estimator._offset = arrays.get("offset")
         estimator.embedding_ = arrays["embedding_"]
-        estimator.eigenvalues_ = arrays["eigenvalues_"]
+        estimator.eigenvalues_ = arrays.get("eigenvalues_")
+        estimator.component_sizes_ = arrays.get("component_sizes_")
         parts = (arrays["labels_"], arrays["centers"], arrays["center_labels"])
-        estimator._keep_partition(Partition(*parts, kept["assignment"]))
+        estimator._keep_partition(Partition(*parts, kept["assignment"], kept["unit_rows"]))
         return estimator
 
 
@@ -344,6 +391,7 @@ class _Exported(nn.Module):
         self.register_buffer("rotation", torch.from_numpy(rotation).float())
         self.register_buffer("centers", torch.from_numpy(partition.centers).float())
         clusters = range(partition.n_clusters)
+        self.unit_rows = partition.unit_rows
         self.members = [np.flatnonzero(partition.center_labels == c).tolist() for c in clusters]
 
     def forward(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -351,7 +399,8 @@ class _Exported(nn.Module):
             rows = (rows - self.offset).float()
         embedding = self.network(rows) @ self.rotation
         points = embedding[:, : self.centers.shape[1]]
-        points = points / points.square().sum(dim=1, keepdim=True).clamp_min(1e-30).sqrt()
+        if self.unit_rows:
+            points = points / points.square().sum(dim=1, keepdim=True).clamp_min(1e-30).sqrt()
         squared = (points[:, None, :] - self.centers).square().sum(dim=2)
         nearest = [squared[:, own].min(dim=1).values for own in self.members]
         return {"embedding": embedding, "distances": torch.stack(nearest, dim=1).sqrt()}

@@ -34,13 +34,15 @@ def rotate_by_batches(
         From row numbers (b,) to their affinity (b, b).
     batch_size : int
     normalized : bool
-        Divide each output by the root of its degree in the batch first, as the loss does.
+        Divide each output by the root of its degree in the batch first, as the loss does: the
+        Ritz vectors are those of the symmetric normalised Laplacian.
     seed : int
 
     Returns
     -------
     RitzRotation
-        Values in units of the mean degree.
+        Its vectors have mean square one over the rows. Values without ``normalized`` are in units
+        of the mean degree.
     """
     n, m = outputs.shape
     size, rng = min(batch_size, n), np.random.default_rng(seed)
@@ -77,7 +79,7 @@ def choose_clusters(
     values : ndarray of shape (m,)
         Their eigenvalues.
     graph : csr_matrix of shape (n, n) or None
-        Without one the rule is the eigengap.
+        Without one ``"auto"`` is the eigengap, and ``"modularity"`` was refused before.
     most : int
     rule : {"auto", "eigengap", "modularity"}
     seed : int

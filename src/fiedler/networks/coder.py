@@ -23,7 +23,7 @@ class ConvCoder(ShortRepr):
     """Convolutions, then the code; the decoder mirrors them by transposed convolutions.
 
     LeakyReLU(0.2) after each (Yang et al. 2019, section 4.2: channels 16, 16, 32, 32, two of them
-    of stride 2).
+    of stride 2; for USPS 16, 32).
 
     Parameters
     ----------
@@ -108,11 +108,12 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True)
 class Coder:
-    """An encoder, its mirror, and the channels of the feature map between them."""
+    """An encoder, its mirror, and the channels and places of the feature map between them."""
 
     encoder: Encoder
     decoder: nn.Module
     n_features: int
+    n_places: int
 
 
 def build_coder(
@@ -167,7 +168,7 @@ def _dense_coder(spec: DenseCoder, n_rows: int, n_codes: int) -> Coder:
         mirror += _activated(nn.Linear(width, wider), wider, False)
         width = wider
     mirror.append(nn.Linear(width, n_rows))
-    return Coder(encoder, nn.Sequential(*mirror), n_inputs)
+    return Coder(encoder, nn.Sequential(*mirror), n_inputs, 1)
 
 
 def _conv_coder(spec: ConvCoder, shape: tuple[int, ...], n_codes: int) -> Coder:
@@ -198,7 +199,7 @@ def _conv_coder(spec: ConvCoder, shape: tuple[int, ...], n_codes: int) -> Coder:
     images = nn.Sequential(*back, ToImages((*size, n_inputs)), *mirror, FromImages())
     for module in (encoder, images):
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Coder(encoder, images, n_inputs)
+    return Coder(encoder, images, n_inputs, math.prod(size))
 
 
 def _activated(layer: nn.Module, width: int, batch_norm: bool) -> list[nn.Module]:

@@ -6,25 +6,31 @@ from torch import Tensor, nn
 
 
 class GlobalCritic(nn.Module):
-    """``T(x, z)``: does this code belong to this row? Sees the whole feature map of the row.
+    """``T(x, z)``, the score of a code as that of this row.
 
     Parameters
     ----------
     n_features : int
-        Channels of the feature map, over whose places it is averaged.
+        Channels of the row's feature map.
     n_codes, width : int
+    n_places : int or None
+        Places of the feature map, all of which it sees. None: it sees their mean.
     """
 
-    def __init__(self, n_features: int, n_codes: int, width: int) -> None:
+    def __init__(
+        self, n_features: int, n_codes: int, width: int, n_places: int | None = None
+    ) -> None:
         super().__init__()
-        self.of_row = nn.Linear(n_features, width)
+        self._whole = n_places is not None
+        self.of_row = nn.Linear(n_features * (n_places or 1), width)
         self.of_code = nn.Linear(n_codes, width, bias=False)
         self.score = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.last = nn.Linear(width, 1)
 
     def forward(self, features: Tensor, codes: Tensor) -> Tensor:
         """Return scores (m,) of feature maps (m, c, h, w) and codes (m, d)."""
-        joined = self.of_row(features.mean(dim=(2, 3))) + self.of_code(codes)
+        seen = features.flatten(1) if self._whole else features.mean(dim=(2, 3))
+        joined = self.of_row(seen) + self.of_code(codes)
         scores: Tensor = self.last(self.score(joined))
         return scores[:, 0]
 

@@ -62,6 +62,8 @@ class DualNetwork(nn.Module):
     n_centers : int
         Gaussians of the joint phase's prior.
     critic_width : int
+    whole_map : bool
+        Whether the global critic sees the whole feature map, or its mean over the places.
     seed : int
     """
 
@@ -75,6 +77,7 @@ class DualNetwork(nn.Module):
         n_outputs: int,
         n_centers: int,
         critic_width: int,
+        whole_map: bool,
         seed: int,
     ) -> None:
         super().__init__()
@@ -87,7 +90,9 @@ class DualNetwork(nn.Module):
         self.encoder, self.decoder = built.encoder, built.decoder
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed + 1)
-            self.global_critic = GlobalCritic(built.n_features, n_codes, critic_width)
+            self.global_critic = GlobalCritic(
+                built.n_features, n_codes, critic_width, built.n_places if whole_map else None
+            )
             self.local_critic = LocalCritic(built.n_features, n_codes, critic_width)
         self.centers = nn.Parameter(torch.zeros(n_centers, n_codes))
         self.spectral: nn.Module | None = None
@@ -148,22 +153,12 @@ class HiddenOf(nn.Module):
 
 
 class DecodedOf(nn.Module):
-    """Rows through code and decoder, in the rows' scale; with noise on the code if wanted.
+    """Codes of a dual network to rows, in the rows' scale, as a module."""
 
-    Parameters
-    ----------
-    network : DualNetwork
-    factors : Tensor of shape (n_codes,) or None
-        What the codes are multiplied by.
-    """
-
-    def __init__(self, network: DualNetwork, factors: Tensor | None = None) -> None:
+    def __init__(self, network: DualNetwork) -> None:
         super().__init__()
-        self.network, self.factors = network, factors
+        self.network = network
 
-    def forward(self, rows: Tensor) -> Tensor:
+    def forward(self, codes: Tensor) -> Tensor:
         """Return decoded rows (m, d)."""
-        codes = self.network.codes(rows)
-        if self.factors is not None:
-            codes = codes * self.factors
         return self.network.target.undo(self.network.decoder(codes))

@@ -1,6 +1,9 @@
 """The terms of the dual autoencoder's loss (Yang et al., CVPR 2019), each under its equation.
 
-Each is a mean over the rows of a batch, of a sum over pixels or code dimensions.
+``L_r = relative + delta * reconstruction``, ``L_e = beta * (global + local information) + gamma *
+prior``; the weights are those of :class:`fiedler.training.DualLoss`, the spectral network's ``L_c``
+is :func:`fiedler.networks.losses.spectral_loss`. Each is a mean over the rows of a batch, of a sum
+over pixels or code dimensions.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from torch import Tensor
 
 
 def noisy(codes: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
-    """Return ``psi(z) = z * (1 + sigma * e)``, ``e`` standard normal: multiplicative noise.
+    """Return ``psi(z) = z * (1 + sigma * e)``, ``e`` standard normal: the noisy code of ``L_r``.
 
     Parameters
     ----------
@@ -24,7 +27,7 @@ def noisy(codes: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
 
 
 def sampled(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
-    """Return ``z = mu + sigma * e``, ``e`` standard normal (Kingma & Welling 2014)."""
+    """Return ``z = mu + sigma * e`` of ``p(z|x)``, e standard normal (Kingma & Welling 2014)."""
     noise = torch.randn(mean.shape, generator=generator).to(mean)
     return mean + (0.5 * log_variance).exp() * noise
 
@@ -42,9 +45,10 @@ def relative_loss(decoded: Tensor, decoded_noisy: Tensor) -> Tensor:
 def information_loss(joint: Tensor, product: Tensor) -> Tensor:
     """Return ``-(E[log s(T(x, z))] + E[log(1 - s(T(x, z')))])``, s the logistic function.
 
-    Its minimum over T is ``2 log 2`` less twice the Jensen-Shannon divergence between the joint
-    distribution of x and z and the product of theirs. With scores of each place (m, h, w) it is
-    the local term, the mean over the places.
+    The global term of ``L_e`` with the critic ``T``; with scores ``T2(C_uv, z)`` of each place,
+    shape (m, h, w), the local one, ``1/(h w) sum_uv`` of it. The minimum over T is ``2 log 2`` less
+    twice the Jensen-Shannon divergence between the joint distribution of x and z and the product
+    of theirs.
 
     Parameters
     ----------
@@ -57,13 +61,14 @@ def information_loss(joint: Tensor, product: Tensor) -> Tensor:
 
 
 def prior_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return ``KL(N(mu, sigma^2) || N(0, I))``; of (m, d)."""
+    """Return ``KL(p(z|x) || N(0, I))``, the prior's term of ``L_e`` in pretraining; of (m, d)."""
     return cluster_prior_loss(mean, log_variance, torch.zeros_like(mean))
 
 
 def cluster_prior_loss(mean: Tensor, log_variance: Tensor, centers: Tensor) -> Tensor:
-    """Return ``KL(N(mu, sigma^2) || N(mu_y, I))``, one Gaussian for each cluster.
+    """Return ``KL(p(z|x) || N(mu_y, I))``, the prior's term in the joint phase.
 
+    One Gaussian for each cluster y, ``p(z|x) = N(mu, sigma^2)``:
     ``1/2 sum (sigma^2 + (mu - mu_y)^2 - 1 - log sigma^2)``.
 
     Parameters

@@ -24,18 +24,20 @@ class Partition:
     labels : ndarray of shape (n,), int64
         0 to the number of clusters less one.
     centers : ndarray of shape (m, d), float64
-        Centres in the space of the first d eigenvectors, their rows scaled to unit length; a
-        cluster may have several.
+        Centres in the space of the first d eigenvectors; a cluster may have several.
     center_labels : ndarray of shape (m,), int64
         Cluster of each centre.
     method : str
         The assignment that made it.
+    unit_rows : bool
+        Whether rows are scaled to unit length before they are compared with centres.
     """
 
     labels: np.ndarray
     centers: np.ndarray
     center_labels: np.ndarray
     method: str
+    unit_rows: bool = True
 
     @property
     def n_clusters(self) -> int:
@@ -55,8 +57,7 @@ def nearest_center(vectors: np.ndarray, partition: Partition) -> tuple[np.ndarra
     Parameters
     ----------
     vectors : ndarray of shape (m, d)
-        Coordinates in the eigenvectors. Those that the centres know, the first, are scaled to unit
-        length here.
+        Coordinates in the eigenvectors. Those that the centres know, the first, are used.
     partition : Partition
 
     Returns
@@ -66,7 +67,9 @@ def nearest_center(vectors: np.ndarray, partition: Partition) -> tuple[np.ndarra
         ``1 - a / b`` with the distances to the nearest centre of the own and of any other cluster:
         0 on the border, 1 on the centre; 1 where there is one cluster.
     """
-    points = row_normalized(vectors[:, : partition.centers.shape[1]])
+    points = vectors[:, : partition.centers.shape[1]]
+    if partition.unit_rows:
+        points = row_normalized(points)
     centers = partition.centers
     best = np.full((len(points), partition.n_clusters), np.inf)
     squared = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1) - 2.0 * points @ centers.T

@@ -116,6 +116,9 @@ class AutoencoderTask(Task):
 class SiameseTask(Task):
     """The contrastive loss on neighbours and random pairs, drawn as index arrays.
 
+    Each anchor meets two of its neighbours and two neighbours of another anchor, a random row but
+    for its being somebody's neighbour: three rows through the network for four pairs.
+
     Parameters
     ----------
     module : nn.Module
@@ -130,31 +133,43 @@ class SiameseTask(Task):
     ) -> None:
         self.module, self._reader, self._neighbors, self._spec = module, reader, neighbors, spec
         self._precision: Precision = spec.training.precision
-        pairs = 2 * neighbors.size
-        self.steps_per_epoch = max(1, pairs // spec.training.batch_size)
+        self._anchors = max(2, spec.training.batch_size // 4)
+        self.steps_per_epoch = max(1, neighbors.size // (2 * self._anchors))
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return left rows, right rows and which pairs are positive, each of shape (m,)."""
+        """Return a batch's rows, (3 a,), its pairs, (4 a, 2), and which are positive, (4 a,).
+
+        Pairs are places among the rows. A negative pair may be a row and itself
+        (where there are few rows): it has no gradient.
+        """
         n, k = self._neighbors.shape
-        m = self._spec.training.batch_size
-        left = rng.integers(n, size=m)
-        positive = np.arange(m) < m // 2
-        near = self._neighbors[left, rng.integers(k, size=m)]
-        # any other row, never the row itself
-        far = (left + rng.integers(1, n, size=m)) % n
-        return left, np.where(positive, near, far), positive
+        a = self._anchors
+        anchors = rng.integers(n, size=a)
+        chosen = rng.integers(k, size=a)
+        # two neighbours, not the same one twice unless there is but one
+        other = (chosen + rng.integers(1, max(k, 2), size=a)) % k
+        near = self._neighbors[anchors[:, None], np.stack([chosen, other], axis=1)]
+        places = a + np.arange(2 * a).reshape(a, 2)
+        right = np.concatenate([places, np.roll(places, -int(rng.integers(1, a)), axis=0)], axis=1)
+        left = np.repeat(np.arange(a), 4)
+        pairs = np.stack([left, right.ravel()], axis=1)
+        return (
+            np.concatenate([anchors, near.ravel()]),
+            pairs,
+            np.tile([True, True, False, False], a),
+        )
 
     def loss(self, step: int, rng: np.random.Generator) -> Tensor:
         """Return the contrastive loss of a batch of pairs."""
-        left, right, positive = self.draw(rng)
-        part = own_part(len(left))
-        rows = self._reader.take(np.concatenate([left[part], right[part]]))
+        indices, pairs, positive = self.draw(rng)
+        rows = self._reader.take(indices[own_part(len(indices))])
         with autocast(self._reader.device, self._precision):
-            ends = self.module(rows).float()
-        half, total = len(ends) // 2, len(left)
+            part = self.module(rows).float()
+        ends = gather(part, len(indices))
+        left, right = torch.from_numpy(pairs).to(ends.device).unbind(1)
         return contrastive_loss(
-            gather(ends[:half], total),
-            gather(ends[half:], total),
+            ends[left],
+            ends[right],
             torch.from_numpy(positive).to(ends.device),
             margin=self._spec.margin,
         )

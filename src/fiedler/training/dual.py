@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fiedler.exceptions import InputError
 from fiedler.networks.dual import DualNetwork
@@ -64,11 +64,6 @@ class DualLoss(ShortRepr):
                 f"{weights}."
             )
 
-    @property
-    def information(self) -> bool:
-        """Whether there are critics to train."""
-        return self.global_information > 0 or self.local_information > 0
-
 
 class DualTask(Task):
     """The dual autoencoder's loss on random rows.
@@ -114,33 +109,34 @@ class DualTask(Task):
             decoded = network.decoder(codes)
         decoded = gather(decoded.float(), total)
         target = gather(network.target(rows), total)
-        loss = w.reconstruction * reconstruction_loss(target, decoded)
+        terms = {"reconstruction": w.reconstruction * reconstruction_loss(target, decoded)}
         if w.relative:
             with autocast(self._reader.device, self._precision):
                 again = network.decoder(noisy(codes, w.noise, generator))
-            loss = loss + w.relative * relative_loss(decoded, gather(again.float(), total))
-        if w.information:
-            loss = loss + self._information(features, codes, total)
+            terms["relative"] = w.relative * relative_loss(decoded, gather(again.float(), total))
+        terms |= self._information(features, codes, total)
         if w.prior:
             spread = gather(mean.float(), total), gather(log_variance.float(), total)
-            loss = loss + w.prior * self._prior(*spread, indices)
-        return loss
+            terms["prior"] = w.prior * self._prior(*spread, indices)
+        self.terms = {name: term.detach() for name, term in terms.items()}
+        return torch.stack(list(terms.values())).sum()
 
-    def _information(self, features: Tensor, codes: Tensor, total: int) -> Tensor:
-        """Return the two weighted information terms; the codes of others are those one row on."""
-        loss = torch.zeros((), device=codes.device)
+    def _information(self, features: Tensor, codes: Tensor, total: int) -> dict[str, Tensor]:
+        """Return the weighted information terms; the codes of others are those one row on."""
+        terms: dict[str, Tensor] = {}
         others = codes.roll(1, dims=0)
-        critics = (
-            (self._weights.global_information, self.module.global_critic),
-            (self._weights.local_information, self.module.local_critic),
+        critics: tuple[tuple[str, nn.Module], ...] = (
+            ("global_information", self.module.global_critic),
+            ("local_information", self.module.local_critic),
         )
-        for weight, critic in critics:
+        for name, critic in critics:
+            weight = getattr(self._weights, name)
             if weight:
                 with autocast(self._reader.device, self._precision):
                     joint, product = critic(features, codes), critic(features, others)
                 scores = gather(joint.float(), total), gather(product.float(), total)
-                loss = loss + weight * information_loss(*scores)
-        return loss
+                terms[name] = weight * information_loss(*scores)
+        return terms
 
     def _prior(self, mean: Tensor, log_variance: Tensor, indices: np.ndarray) -> Tensor:
         if self._clusters is None:
@@ -169,6 +165,9 @@ class JointTask(Task):
     def loss(self, step: int, rng: np.random.Generator) -> Tensor:
         """Return the sum."""
         own, loss = rng.spawn(2)[1], self._spectral.loss(step, rng)
+        self.terms = {"spectral": loss.detach()}
         if not self._weight:
             return loss
-        return loss + self._weight * self._dual.loss(step, own)
+        dual = self._dual.loss(step, own)
+        self.terms |= {name: self._weight * term for name, term in self._dual.terms.items()}
+        return loss + self._weight * dual

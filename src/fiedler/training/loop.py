@@ -11,7 +11,9 @@ import math
 import time
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -90,10 +92,13 @@ class Task(ABC):
         Its parameters are learned.
     steps_per_epoch : int
         Steps that see about every row once; the unit of patience.
+    terms : mapping of str to Tensor
+        The parts that the last loss is the sum of, for the history; empty where it has none.
     """
 
     module: nn.Module
     steps_per_epoch: int
+    terms: Mapping[str, Tensor] = MappingProxyType({})
 
     @abstractmethod
     def loss(self, step: int, rng: np.random.Generator) -> Tensor:
@@ -175,7 +180,7 @@ def train(
     -------
     list of dict
         The history, one row every ten steps: stage, step, loss (mean of those steps),
-        learning_rate, seconds.
+        learning_rate, seconds; and the terms of the last of those steps, where the loss has any.
 
     Raises
     ------
@@ -270,6 +275,7 @@ class _Loop:
             "loss": sum(values) / len(values),
             "learning_rate": learning_rate,
             "seconds": round(self.seconds, 3),
+            **{name: float(term) for name, term in self.task.terms.items()},
         }
         self.history.append(row)
         _logger.debug("%s", row)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -103,10 +104,17 @@ def sum_gradients(module: nn.Module) -> None:
         start += gradient.numel()
 
 
-def from_first(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Give every process the arrays of the first, so that none works on others by rounding."""
+def from_first(compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Give every process the arrays that the first one computes, alone.
+
+    Parameters
+    ----------
+    compute : callable
+        Called in the first process only: none waits for memory or time of a second computation,
+        and none works on other numbers by rounding.
+    """
     if not several_processes():
-        return arrays
-    box: list[Any] = [arrays]
+        return compute()
+    box: list[Any] = [compute() if is_first() else None]
     dist.broadcast_object_list(box, src=0)
     return dict(box[0])

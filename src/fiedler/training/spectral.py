@@ -193,8 +193,9 @@ class BatchTask(Task):
     normalized : bool
         The loss of the normalised Laplacian.
     alternate : bool
-        Train as published: one batch sets the orthonormal layer, another makes the gradient.
-        Otherwise one batch does both, and the gradient flows through the factorisation.
+        Train as published: one batch sets the orthonormal layer, another is mapped by it.
+        Otherwise one batch does both. The gradient flows through the factorisation either way, as
+        in the authors' program: without, the outputs shrink towards one vector.
     """
 
     def __init__(
@@ -223,8 +224,7 @@ class BatchTask(Task):
         """Return the spectral loss of a batch's orthonormal outputs."""
         weights = None
         if self._alternate:
-            with torch.no_grad():
-                weights = self._forward.weights(self._outputs(self.draw(rng)))
+            weights = self._forward.weights(self._outputs(self.draw(rng)))
         indices = self.draw(rng)
         outputs = self._outputs(indices)
         if weights is None:

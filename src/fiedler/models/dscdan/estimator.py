@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,18 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from fiedler import persistence
-from fiedler.exceptions import InputError
-from fiedler.models.counts import check_cluster_count
+from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning
+from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.dscdan import rounds
-from fiedler.models.dscdan.recipe import DSCDANRecipe, resolve_recipe, settle
+from fiedler.models.dscdan.inspection import decoded_twice
+from fiedler.models.dscdan.recipe import DSCDANRecipe, check_codes, settle
 from fiedler.models.fitting import Fit, Source, fit_graph
 from fiedler.models.network import NetworkClustering
 from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device
 from fiedler.networks.dual import CodesOf, DecodedOf, DualNetwork
-from fiedler.partition.assign import ASSIGNMENTS
+from fiedler.partition import Partition
+from fiedler.partition.centers import kmeans
 from fiedler.spectrum.ritz import rayleigh_ritz
 from fiedler.training import RowReader, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
@@ -28,6 +31,9 @@ from fiedler.training.processes import is_first, join_processes, own_device
 
 # What is kept of each phase to be looked at.
 _PHASE_ROWS, _EXAMPLES = 2000, 64
+_CODES_STARTS = 10
+# What a user turns where the graph falls apart.
+_KNOBS = "n_neighbors, as in recipe=DSCDANRecipe(graph=KNN(20)), or n_clusters"
 
 
 class DSCDAN(NetworkClustering):
@@ -43,7 +49,8 @@ class DSCDAN(NetworkClustering):
     ----------
     n_clusters : int or {"auto", "eigengap", "modularity"}, default="auto"
         Clusters wanted, or the rule that chooses their number up to ``max_clusters``: as for
-        :class:`SpectralClustering`.
+        :class:`SpectralClustering`. Without a graph of all rows ``"auto"`` is ``"eigengap"``, and
+        ``"modularity"`` is refused.
     recipe : {"default", "paper"} or DSCDANRecipe, default="default"
         The parts: autoencoder, its loss, spectral network, graph, rounds of the joint phase.
     n_components : int or None, default=None
@@ -74,20 +81,26 @@ class DSCDAN(NetworkClustering):
         How much nearer a row is to its own cluster's centre than to another's, 0 to 1.
     n_clusters_ : int
     embedding_ : ndarray of shape (n, n_components), float64
-        Approximate eigenvectors by rising eigenvalue.
-    eigenvalues_ : ndarray of shape (n_components,)
-        Rayleigh quotients of the columns, as for :class:`SpectralNet`.
+        Approximate eigenvectors by rising eigenvalue; the codes where these are clustered
+        (``spectral=None`` without a graph).
+    eigenvalues_ : ndarray of shape (n_components,) or None
+        Rayleigh quotients of the columns, as for :class:`SpectralNet`; None of codes.
     history_ : list of dict
-        Training: stage, step, loss, learning_rate, seconds.
+        Training: stage, step, loss (mean of ten steps), learning_rate, seconds; and the weighted
+        terms that the loss of the last step is the sum of: spectral, reconstruction, relative,
+        global_information, local_information, prior.
     rounds_ : list of dict
         Of each round of the joint phase: round, clusters, changed (share of rows, against the
         round before or the codes), score (modularity on the graphs of rows and embeddings),
-        kept (whether it is the round whose networks are kept: that of the largest score).
+        kept (whether it is the round whose networks are kept: that of the largest score). A round
+        that collapsed ends the phase: its row says why (collapsed), and has no clusters.
     phases_ : dict of str to ndarray of shape (at most 2000, d), float32
         Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
     examples_ : dict of str to ndarray of shape (at most 64, d)
         ``"rows"``, and what the decoder makes of them: ``"decoded"``, and ``"decoded_noisy"`` from
-        codes with noise.
+        codes with noise, drawn for each row.
+    n_connected_components_, component_sizes_
+        Of the graph of the rows, as for :class:`SpectralNet`.
     row_shape_, n_features_in_, timings_, assignment_
         Shape of a row, numbers in it, seconds of each stage, the assignment used.
 
@@ -153,16 +166,22 @@ class DSCDAN(NetworkClustering):
         OutputError
             If the folder of the checkpoint does not exist.
         CollapsedOutputsError
-            If the training diverged.
+            If the pretraining or the first round diverged. Where a later one does, a
+            CollapsedOutputsWarning tells, and the best round before it is kept.
         """
-        if self.assign not in ASSIGNMENTS:
-            raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
         with self._all_or_nothing():
             rows = check_rows(self, X, reset=True)
             self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
-            recipe = settle(resolve_recipe(self.recipe), self.row_shape_, int(rows.shape[0]))
+            recipe = self.recipe
+            if not isinstance(recipe, DSCDANRecipe):
+                recipe = DSCDANRecipe.named(recipe)
+            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
+            self._check_readout(most, graph=recipe.graph is not None)
+            check_codes(recipe, self.n_clusters, self.assign)
             self._fit(rows, recipe, most)
+            if self.component_sizes_ is not None:
+                warn_disconnected(self.component_sizes_, self.n_clusters_, _KNOBS)
         return self
 
     def codes(self, X: Any) -> np.ndarray:
@@ -179,7 +198,8 @@ class DSCDAN(NetworkClustering):
         """
         check_is_fitted(self)
         rows = check_rows(self, X, reset=False)
-        return self._put_back(outputs_of(DecodedOf(self._network), self._reader(rows)))
+        both = torch.nn.Sequential(CodesOf(self._network), DecodedOf(self._network))
+        return self._put_back(outputs_of(both, self._reader(rows)))
 
     def _fit(self, rows: Any, recipe: DSCDANRecipe, most: int) -> None:
         n = int(rows.shape[0])
@@ -206,11 +226,14 @@ class DSCDAN(NetworkClustering):
         if recipe.graph is not None:
             with self._timed("graph"):
                 graph = fit_graph(fit, recipe.graph, rows, None)
-        if recipe.spectral is None:
+        self._keep_components(graph)
+        if recipe.spectral is None and graph is None:
+            self._cluster_codes(reader)
+        elif recipe.spectral is None:
             self._read_out(reader, recipe, graph, None)
         else:
             self._fit_rounds(fit, recipe, reader, graph)
-        self._keep_examples(reader, recipe)
+        self.examples_ = self._examples(reader, recipe)
         self.history_ = fit.history
         if fit.checkpoint is not None and is_first():
             fit.checkpoint.remove()
@@ -225,6 +248,7 @@ class DSCDAN(NetworkClustering):
             n_outputs=n_outputs,
             n_centers=self._most,
             critic_width=recipe.critic_width,
+            whole_map=recipe.whole_map,
             seed=self._seed,
         )
 
@@ -235,28 +259,56 @@ class DSCDAN(NetworkClustering):
         network = self._network
         clusters = rounds.clusters_of_codes(network, reader, self._most, fit.seed)
         snapshots: list[rounds.Snapshot] = []
-        for number, spec in enumerate(recipe.rounds, start=1):
-            name = f"joint {number}"
-            with self._timed(name):
-                source = rounds.source_of(fit, spec, network, reader, graph, clusters)
-                rounds.place_centers(network, reader, clusters.labels)
-                task = rounds.joint_task(
-                    recipe, spec, network, reader, source, self.row_shape_, clusters
-                )
-                fit.train(task, spec.training, name)
-            with self._timed(f"assignment {number}"):
-                self._read_out(reader, recipe, graph, source)
+        for number in range(1, len(recipe.rounds) + 1):
+            try:
+                self._fit_round(fit, recipe, reader, graph, clusters, number)
+            except CollapsedOutputsError as error:
+                if not snapshots:
+                    raise
+                self._tell_of_collapse(number, error)
+                break
             changed = rounds.changed_share(clusters.labels, self.labels_)
             self.rounds_.append(
                 {"round": number, "clusters": self.n_clusters_, "changed": round(changed, 6)}
             )
-            self.phases_[name] = self.embedding_[self.phase_rows_].astype(np.float32)
+            self.phases_[f"joint {number}"] = self.embedding_[self.phase_rows_].astype(np.float32)
             clusters = rounds.Clusters(self.labels_, self.confidence_)
             snapshots.append(self._snapshot())
             if changed <= recipe.settled:
                 break
         with self._timed("choice"):
             self._keep_best(snapshots, rounds.score_snapshots(snapshots, graph, fit))
+
+    def _fit_round(
+        self,
+        fit: Fit,
+        recipe: DSCDANRecipe,
+        reader: RowReader,
+        graph: sp.csr_matrix | None,
+        clusters: rounds.Clusters,
+        number: int,
+    ) -> None:
+        """Train all networks for one round, and read the clusters off them."""
+        network, spec = self._network, recipe.rounds[number - 1]
+        with self._timed(f"joint {number}"):
+            source = rounds.source_of(fit, spec, network, reader, graph, clusters)
+            rounds.place_centers(network, reader, clusters.labels)
+            task = rounds.joint_task(
+                recipe, spec, network, reader, source, self.row_shape_, clusters
+            )
+            fit.train(task, spec.training, f"joint {number}")
+        with self._timed(f"assignment {number}"):
+            self._read_out(reader, recipe, graph, source)
+
+    def _tell_of_collapse(self, number: int, error: CollapsedOutputsError) -> None:
+        """Record and tell that a round came to nothing, so that those before it stand."""
+        self.rounds_.append({"round": number, "collapsed": str(error)})
+        warnings.warn(
+            f"round {number} of the joint phase collapsed and is left out, with those after it; "
+            f"the best round before it is kept. {error}",
+            CollapsedOutputsWarning,
+            stacklevel=5,
+        )
 
     def _read_out(
         self,
@@ -284,8 +336,18 @@ class DSCDAN(NetworkClustering):
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        self._report_collapse(k, kept)
+        self._report_collapse(k, kept, 5 if recipe.spectral is None else 7)
         self._keep_partition(self._assign(k, graph))
+
+    def _cluster_codes(self, reader: RowReader) -> None:
+        """Cluster the codes by k-means, as they are: the paper's ablations."""
+        codes = self._finite_outputs(reader)
+        rng = np.random.default_rng(self._seed)
+        labels, centers = kmeans(codes, self._most, n_init=_CODES_STARTS, rng=rng)
+        self._rotation = np.eye(codes.shape[1])
+        self.embedding_, self.eigenvalues_ = self._embed(reader), None
+        owners = np.arange(len(centers))
+        self._keep_partition(Partition(labels, centers, owners, "kmeans", unit_rows=False))
 
     def _wanted(self, k: int, recipe: DSCDANRecipe, n: int) -> int:
         smallest = min(spec.training.batch_size for spec in recipe.rounds)
@@ -303,8 +365,9 @@ class DSCDAN(NetworkClustering):
     def _keep_best(self, snapshots: list[rounds.Snapshot], scores: list[float]) -> None:
         """Take up the round of the largest score."""
         best = int(np.argmax(scores))
-        for i, (row, score) in enumerate(zip(self.rounds_, scores, strict=True)):
-            row |= {"score": score, "kept": i == best}
+        for i, row in enumerate(self.rounds_):
+            # a round that collapsed, the last, has no snapshot
+            row |= {"score": scores[i] if i < len(scores) else None, "kept": i == best}
         chosen = snapshots[best]
         load_module(self._network, chosen.weights, "")
         self._rotation, self.eigenvalues_ = chosen.rotation, chosen.eigenvalues
@@ -314,19 +377,11 @@ class DSCDAN(NetworkClustering):
     def _phase(self, reader: RowReader, module: torch.nn.Module) -> np.ndarray:
         return outputs_of(module, self._reader(reader.rows[self.phase_rows_]))
 
-    def _keep_examples(self, reader: RowReader, recipe: DSCDANRecipe) -> None:
-        """Keep some rows with their two decodings."""
-        network = self._network
+    def _examples(self, reader: RowReader, recipe: DSCDANRecipe) -> dict[str, np.ndarray]:
         shown = self.phase_rows_[:: max(1, len(self.phase_rows_) // _EXAMPLES)][:_EXAMPLES]
         some = self._reader(reader.rows[shown])
-        noise = np.random.default_rng(self._seed).standard_normal(recipe.n_codes)
-        factors = torch.from_numpy(1.0 + recipe.loss.noise * noise).float().to(self._device)
-        examples = {
-            "rows": some.take(np.arange(len(shown))).cpu().numpy(),
-            "decoded": outputs_of(DecodedOf(network), some),
-            "decoded_noisy": outputs_of(DecodedOf(network, factors), some),
-        }
-        self.examples_ = {name: self._put_back(array) for name, array in examples.items()}
+        examples = decoded_twice(self._network, some, recipe.loss.noise, self._seed)
+        return {name: self._put_back(array) for name, array in examples.items()}
 
     def _put_back(self, rows: np.ndarray) -> np.ndarray:
         """Return rows (m, d) where the caller's lie: the reader took them to about zero."""
@@ -360,4 +415,4 @@ class DSCDAN(NetworkClustering):
 
 
 # What of a recipe the network is built from.
-_BUILT_FROM = ("coder", "n_codes", "critic_width", "spectral")
+_BUILT_FROM = ("coder", "n_codes", "critic_width", "whole_map", "spectral")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN
-from fiedler.models.spectralnet.recipe import FEW_ROWS, BatchAffinity, check_part
+from fiedler.models.spectralnet.recipe import FEW_ROWS, BatchAffinity, check_part, find_named
 from fiedler.networks import DenseMap, RandomAffine
 from fiedler.networks.coder import ConvCoder, DenseCoder
 from fiedler.networks.orthonormal import ORTHONORMALIZATIONS, Orthonormalization
@@ -86,22 +86,28 @@ class DSCDANRecipe(ShortRepr):
 
     The ablations of the paper's table 4: ``loss=DualLoss(relative=0, global_information=0,
     local_information=0)`` is the plain autoencoder, the other weights add "MI" and "RS", and
-    ``spectral=None`` leaves out the spectral network, so that codes are clustered.
+    ``spectral=None`` leaves out the spectral network, so that codes are clustered: all by
+    ``replace(DSCDANRecipe.named("paper"), ...)``.
 
     Parameters
     ----------
-    coder : ConvCoder, DenseCoder or "auto"
-        Encoder and mirrored decoder. ``"auto"``: convolutional for images.
+    coder : ConvCoder, DenseCoder, "auto" or "paper"
+        Encoder and mirrored decoder. ``"auto"``: convolutional for images. ``"paper"``: the
+        published convolutions, 16-16-32-32, or 16-32 for images of at most 16 pixels (USPS).
     n_codes : int
         Numbers in a code.
     loss : DualLoss
         Weights of the autoencoder's terms.
     critic_width : int
         Hidden units of the two critics of mutual information.
+    whole_map : bool
+        Whether the global critic sees the whole feature map, as published, or its mean over the
+        places.
     pretraining : Training, None or "auto"
         Of the autoencoder alone.
     spectral : DenseMap or None
-        The spectral network, from codes to outputs. None: no joint phase.
+        The spectral network, from codes to outputs. None: no joint phase; without a graph k-means
+        clusters the codes, with one they are rotated to its eigenvectors first.
     graph : KNN or None
         Of the rows: it trains rounds without a graph of their own, orders the eigenvectors and
         judges the clusters. None, as published: batches order them, k-means reads them.
@@ -123,6 +129,10 @@ class DSCDANRecipe(ShortRepr):
         The normalised Laplacian's loss.
     orthonormalization : {"cholesky", "qr"}
         How the last layer's weights are computed.
+    alternate : bool
+        Train the spectral network as SpectralNet was published: one batch sets the last layer,
+        another is mapped by it. DSC-DAN takes its Cholesky layer from there, but trains all
+        parts together, so the recipe ``"paper"`` does not.
     extra_outputs : int
         Outputs beyond the number of clusters.
     """
@@ -131,6 +141,7 @@ class DSCDANRecipe(ShortRepr):
     n_codes: int = 120
     loss: DualLoss = _LOSS
     critic_width: int = 64
+    whole_map: bool = False
     pretraining: Any = "auto"
     spectral: Any = _SPECTRAL
     graph: Any = _GRAPH
@@ -142,11 +153,12 @@ class DSCDANRecipe(ShortRepr):
     cluster_prior: bool = True
     normalized: bool = True
     orthonormalization: Orthonormalization = "cholesky"
+    alternate: bool = False
     extra_outputs: int = 4
 
     def __post_init__(self) -> None:
         """Refuse what no part can use."""
-        check_part("coder", self.coder, (ConvCoder, DenseCoder), "auto")
+        check_part("coder", self.coder, (ConvCoder, DenseCoder), "auto", "paper")
         check_part("loss", self.loss, (DualLoss,))
         check_part("pretraining", self.pretraining, (Training, type(None)), "auto")
         check_part("spectral", self.spectral, (DenseMap, type(None)))
@@ -157,9 +169,15 @@ class DSCDANRecipe(ShortRepr):
                 f"rounds must be a tuple of one or more Round(...), got {self.rounds!r}; "
                 "spectral=None leaves the joint phase out."
             )
-        if self.graph is None and any(r.graph is None for r in self.rounds):
+        joint = self.spectral is not None
+        if joint and self.graph is None and any(r.graph is None for r in self.rounds):
             raise InputError(
                 "a Round() without a graph of its own trains on that of the rows, but graph=None."
+            )
+        if self.alternate and not all(isinstance(r.graph, BatchAffinity) for r in self.rounds):
+            raise InputError(
+                "alternate=True needs batches of random rows, as in rounds=(Round(BatchAffinity()),"
+                f"); got rounds={self.rounds!r}."
             )
         if self.orthonormalization not in ORTHONORMALIZATIONS:
             raise InputError(
@@ -170,13 +188,23 @@ class DSCDANRecipe(ShortRepr):
             raise InputError("n_codes, critic_width must be at least 1 and joint_batch 2.")
         if self.extra_outputs < 0 or self.joint_weight < 0 or self.settled < 0:
             raise InputError("extra_outputs, joint_weight and settled must not be negative.")
-        if self.spectral is None and self.graph is None:
-            raise InputError("spectral=None needs a graph to order the codes' directions by.")
+
+    @classmethod
+    def named(cls, name: str) -> DSCDANRecipe:
+        """Return the recipe ``"default"`` or ``"paper"``, to use or to vary by ``replace``.
+
+        Raises
+        ------
+        InputError
+            If there is no recipe of this name.
+        """
+        return find_named(_NAMED, name, cls.__name__)
 
 
 _PAPER_ROUND = Round(BatchAffinity(n_neighbors=3, scale_neighbor=3), training=Training(steps=500))
 _PAPER = DSCDANRecipe(
-    coder=ConvCoder((16, 16, 32, 32), (1, 2, 1, 2), width=None, batch_norm=False),
+    coder="paper",
+    whole_map=True,
     pretraining=Training(steps=4000, batch_size=256),
     spectral=DenseMap((1024, 1024, 512), batch_norm=False),
     graph=None,
@@ -187,27 +215,26 @@ _PAPER = DSCDANRecipe(
     normalized=False,
     extra_outputs=0,
 )
+_PAPER_CODER = ConvCoder((16, 16, 32, 32), (1, 2, 1, 2), width=None, batch_norm=False)
+# of USPS, 16 x 16
+_PAPER_SMALL = ConvCoder((16, 32), (2, 2), width=None, batch_norm=False)
+_SMALL_SIDE = 16
 # The paper has no vectors; this is the mirror usual for them.
 _PAPER_DENSE = DenseCoder((500, 500, 2000), batch_norm=False)
 _NAMED = {"default": DSCDANRecipe(), "paper": _PAPER}
 _SMALL_CODER = DenseCoder((64,), batch_norm=False)
 
 
-def resolve_recipe(recipe: DSCDANRecipe | str) -> DSCDANRecipe:
-    """Return the recipe of a name, or the recipe itself.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown.
-    """
-    if isinstance(recipe, DSCDANRecipe):
-        return recipe
-    if recipe not in _NAMED:
+def check_codes(recipe: DSCDANRecipe, n_clusters: object, assign: str) -> None:
+    """Refuse what asks for eigenvectors where a recipe clusters the codes."""
+    if recipe.spectral is not None or recipe.graph is not None:
+        return
+    if isinstance(n_clusters, str) or assign not in ("auto", "kmeans"):
         raise InputError(
-            f"recipe must be one of {sorted(_NAMED)} or a DSCDANRecipe, got {recipe!r}."
+            "spectral=None without a graph clusters the codes by k-means: n_clusters must be a "
+            f"number and assign 'auto' or 'kmeans', got {n_clusters!r} and {assign!r}. Give the "
+            "recipe graph=KNN() for others."
         )
-    return _NAMED[recipe]
 
 
 def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSCDANRecipe:
@@ -217,8 +244,9 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
     coder, views, pretraining = recipe.coder, recipe.views, recipe.pretraining
     if coder == "auto":
         coder = ConvCoder() if images else _SMALL_CODER if few else DenseCoder()
-    if coder == _PAPER.coder and not images:
-        coder = _PAPER_DENSE
+    if coder == "paper":
+        convolutions = _PAPER_SMALL if max(row_shape[:2]) <= _SMALL_SIDE else _PAPER_CODER
+        coder = convolutions if images else _PAPER_DENSE
     if views == "auto":
         views = RandomAffine() if images and recipe.graph is not None else None
     if views is not None and not images:

@@ -44,14 +44,14 @@ class Snapshot:
     weights : dict of str to ndarray
         Of the whole network.
     rotation : ndarray of shape (n_outputs, n_components)
-    eigenvalues : ndarray of shape (n_components,)
+    eigenvalues : ndarray of shape (n_components,) or None
     embedding : ndarray of shape (n, n_components)
     partition : Partition
     """
 
     weights: dict[str, np.ndarray]
     rotation: np.ndarray
-    eigenvalues: np.ndarray
+    eigenvalues: np.ndarray | None
     embedding: np.ndarray
     partition: Partition
 
@@ -145,6 +145,7 @@ def joint_task(
         source,
         spec.training.batch_size,
         normalized=recipe.normalized,
+        alternate=recipe.alternate,
         views=recipe.views,
         image_shape=row_shape,
     )

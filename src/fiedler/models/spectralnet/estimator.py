@@ -13,23 +13,25 @@ import torch
 from torch import Tensor
 
 from fiedler import persistence
-from fiedler.exceptions import InputError, SmallNetworkWarning
+from fiedler.exceptions import SmallNetworkWarning
 from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
-from fiedler.models.counts import check_cluster_count
+from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.fitting import Fit, fit_graph
 from fiedler.models.network import NetworkClustering, digest
 from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device
 from fiedler.models.spectralnet import stages
-from fiedler.models.spectralnet.recipe import SpectralNetRecipe, resolve_recipe, settle
+from fiedler.models.spectralnet.recipe import SpectralNetRecipe, settle
 from fiedler.networks.build import Standardize
 from fiedler.networks.capacity import vc_capacity, vc_needed
-from fiedler.partition.assign import ASSIGNMENTS
 from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
 from fiedler.training import RowReader
 from fiedler.training.processes import is_first, join_processes, own_device
 from fiedler.training.spectral import Forward
+
+# What a user turns where the graph falls apart.
+_KNOBS = "n_neighbors, as in recipe=SpectralNetRecipe(affinity=KNN(20)), or n_clusters"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class SpectralNet(NetworkClustering):
     ----------
     n_clusters : int or {"auto", "eigengap", "modularity"}, default="auto"
         Clusters wanted, or the rule that chooses their number up to ``max_clusters``: as for
-        :class:`SpectralClustering`.
+        :class:`SpectralClustering`. Without a graph of all rows ``"auto"`` is ``"eigengap"``, and
+        ``"modularity"`` is refused.
     recipe : {"default", "paper"} or SpectralNetRecipe, default="default"
         The parts: codes, Siamese affinity, graph, network, loss, training.
     n_components : int or None, default=None
@@ -90,15 +93,22 @@ class SpectralNet(NetworkClustering):
         How much nearer a row is to its own cluster's centre than to another's, 0 to 1.
     n_clusters_ : int
     embedding_ : ndarray of shape (n, n_components), float64
-        Approximate eigenvectors by rising eigenvalue, of mean square one in the measure of the
-        degrees (``normalized``) or of the rows.
+        Approximate eigenvectors by rising eigenvalue, of mean square one. ``normalized``, of the
+        random-walk Laplacian, in the measure of the degrees; else of the unnormalised one, in that
+        of the rows: both begin with a nearly constant column. With the affinity of batches and
+        ``normalized``, of the symmetric Laplacian, in the measure of the rows: the first column is
+        about the root of the degrees.
     eigenvalues_ : ndarray of shape (n_components,)
-        Rayleigh quotients of the columns: of the random-walk Laplacian (``normalized``) or of the
-        unnormalised one divided by the mean degree.
+        Rayleigh quotients of the columns, those of the unnormalised Laplacian divided by the mean
+        degree; with the affinity of batches their mean over random batches.
     history_ : list of dict
         Training: stage, step, loss, learning_rate, seconds.
     capacity_ : float
         Order of the network's VC dimension; see :func:`fiedler.networks.vc_capacity`.
+    n_connected_components_ : int or None
+        Of the graph of all rows; None where the affinity is that of batches.
+    component_sizes_ : ndarray or None
+        Their numbers of rows, largest first.
     row_shape_, n_features_in_, timings_, assignment_
         Shape of a row, numbers in it, seconds of each stage, the assignment used.
 
@@ -170,21 +180,24 @@ class SpectralNet(NetworkClustering):
         CollapsedOutputsError
             If the training diverged.
         """
-        if self.assign not in ASSIGNMENTS:
-            raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
         with self._all_or_nothing():
             rows = check_rows(self, X, reset=True)
             self.row_shape_ = self._row_shape(X, int(self.n_features_in_))
-            recipe = resolve_recipe(self.recipe)
+            recipe = self.recipe
+            if not isinstance(recipe, SpectralNetRecipe):
+                recipe = SpectralNetRecipe.named(recipe)
             if graph is not None:
                 recipe = replace(recipe, affinity=KNN(), siamese=None, alternate=False)
             recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
+            self._check_readout(most, graph=recipe.uses_graph)
             labels = None
             if known_labels is not None:
                 labels = check_known_labels(known_labels, int(rows.shape[0]))
             given = None if graph is None else given_graph(graph, int(rows.shape[0]))
             self._fit(rows, recipe, most, labels, given)
+            if self.component_sizes_ is not None:
+                warn_disconnected(self.component_sizes_, self.n_clusters_, _KNOBS)
         return self
 
     def _fit(
@@ -201,6 +214,7 @@ class SpectralNet(NetworkClustering):
         fit = self._start(rows, recipe, n_outputs, labels, given)
         reader = self._reader(rows)
         space, inner = self._train_front(fit, recipe, reader, labels, given)
+        self._keep_components(space.graph)
         with self._timed("training"):
             forward = Forward(
                 self._network[1] if recipe.codes else self._network,  # type: ignore[index]
@@ -287,7 +301,7 @@ class SpectralNet(NetworkClustering):
         """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
         outputs = self._finite_outputs(reader)
         rotation = self._rotate(outputs, recipe, space)
-        # One column is nearly constant: the trivial eigenvector, whose value is about zero.
+        # the first column is the trivial eigenvector, whose value is about zero
         embedding = outputs @ rotation.weights
         k = most
         if isinstance(self.n_clusters, str):
@@ -298,7 +312,7 @@ class SpectralNet(NetworkClustering):
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        self._report_collapse(k, kept)
+        self._report_collapse(k, kept, 5)
         partition = self._assign(k, space.graph)
         self._keep_partition(partition)
 

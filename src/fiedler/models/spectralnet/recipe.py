@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from fiedler.exceptions import InputError
-from fiedler.graph import KNN, Epsilon
+from fiedler.graph import KNN, Epsilon, Gaussian, resolve_affinity
 from fiedler.networks import ConvMap, DenseMap, RandomAffine
 from fiedler.networks.batch_affinity import Scale
 from fiedler.networks.orthonormal import ORTHONORMALIZATIONS, Orthonormalization
@@ -16,6 +17,8 @@ from fiedler.training.codes import Autoencoder, Siamese
 
 RecipeName = Literal["default", "paper"]
 _GRAPH = KNN()
+# Names of affinities that a batch, or a graph of few edges, can serve.
+_AFFINITIES = ("knn", "self-tuning", "epsilon", "gaussian")
 
 
 def check_part(name: str, value: object, kinds: tuple[type, ...], *words: str) -> None:
@@ -24,6 +27,16 @@ def check_part(name: str, value: object, kinds: tuple[type, ...], *words: str) -
         return
     allowed = [*(repr(word) for word in words), *(kind.__name__ for kind in kinds)]
     raise InputError(f"{name} must be {' or '.join(allowed)}, got {value!r}.")
+
+
+Recipe = TypeVar("Recipe")
+
+
+def find_named(recipes: Mapping[str, Recipe], name: object, kind: str) -> Recipe:
+    """Return the recipe of a name, or tell which names there are."""
+    if not isinstance(name, str) or name not in recipes:
+        raise InputError(f"recipe must be one of {sorted(recipes)} or a {kind}, got {name!r}.")
+    return recipes[name]
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,10 +78,11 @@ class SpectralNetRecipe(ShortRepr):
         Train an autoencoder first, and work on its codes.
     siamese : Siamese or None
         Learn the distances of the affinity by a Siamese network.
-    affinity : KNN, Epsilon, BatchAffinity or callable
+    affinity : KNN, Epsilon, Gaussian, BatchAffinity, callable or name
         A sparse graph of all rows, along whose edges the batches are drawn; or the affinity within
         batches of random rows: :class:`BatchAffinity`, or a function ``f(A, B)`` of two blocks of
-        rows that returns their affinity, shape ``(len(A), len(B))``.
+        rows that returns their affinity, shape ``(len(A), len(B))``. A Gaussian is taken within
+        batches too. Names are ``"knn"``, ``"self-tuning"``, ``"epsilon"`` and ``"gaussian"``.
     network : DenseMap, ConvMap or "auto"
         The map. ``"auto"``: convolutional for images, dense for vectors, small for few rows.
     views : RandomAffine, None or "auto"
@@ -79,7 +93,8 @@ class SpectralNetRecipe(ShortRepr):
     orthonormalization : {"cholesky", "qr"}
         How the last layer's weights are computed.
     alternate : bool
-        The published training: one batch sets the last layer, another makes the gradient.
+        The published training: one batch sets the last layer, another is mapped by it. The gradient
+        flows through both, as in the authors' program.
     extra_outputs : int
         Outputs beyond the number of clusters. A few keep a seed from splitting one class and
         joining two.
@@ -105,11 +120,13 @@ class SpectralNetRecipe(ShortRepr):
         check_part("network", self.network, (DenseMap, ConvMap), "auto")
         check_part("views", self.views, (RandomAffine, type(None)), "auto")
         check_part("training", self.training, (Training,), "auto")
+        object.__setattr__(self, "affinity", _resolved(self.affinity))
         known = isinstance(self.affinity, (KNN, Epsilon, BatchAffinity))
         if not known and (not callable(self.affinity) or isinstance(self.affinity, type)):
             raise InputError(
-                "affinity must be KNN(...), Epsilon(...), BatchAffinity(...) or a function "
-                f"f(A, B), got {self.affinity!r}; BatchAffinity(n_neighbors=None) is Gaussian."
+                f"affinity must be one of {list(_AFFINITIES)}, KNN(...), Epsilon(...), Gaussian() "
+                "with a sigma that is measured, BatchAffinity(...) or a function f(A, B), got "
+                f"{self.affinity!r}. A known graph is given to fit, as graph=W."
             )
         if self.orthonormalization not in ORTHONORMALIZATIONS:
             raise InputError(
@@ -124,10 +141,31 @@ class SpectralNetRecipe(ShortRepr):
         if self.extra_outputs < 0:
             raise InputError(f"extra_outputs must not be negative, got {self.extra_outputs}.")
 
+    @classmethod
+    def named(cls, name: str) -> SpectralNetRecipe:
+        """Return the recipe ``"default"`` or ``"paper"``, to use or to vary by ``replace``.
+
+        Raises
+        ------
+        InputError
+            If there is no recipe of this name.
+        """
+        return find_named(_NAMED, name, cls.__name__)
+
     @property
     def uses_graph(self) -> bool:
         """Whether batches follow the edges of a graph of all rows."""
         return isinstance(self.affinity, (KNN, Epsilon))
+
+
+def _resolved(affinity: Any) -> Any:
+    """Return the object of a name; a Gaussian of measured scale becomes that within batches."""
+    if isinstance(affinity, str) and affinity in _AFFINITIES:
+        affinity = resolve_affinity(affinity)
+    if isinstance(affinity, Gaussian) and isinstance(affinity.sigma, str):
+        scale: Scale = "local" if affinity.sigma == "self-tuning" else "global"
+        return BatchAffinity(None, affinity.scale_neighbor, scale)
+    return affinity
 
 
 _PAPER = SpectralNetRecipe(
@@ -145,23 +183,6 @@ _NAMED = {"default": SpectralNetRecipe(), "paper": _PAPER}
 # So few rows need no wide layers, and all of them fit into a batch.
 FEW_ROWS = 2000
 _SMALL_MAP = DenseMap((64, 64), batch_norm=False)
-
-
-def resolve_recipe(recipe: SpectralNetRecipe | str) -> SpectralNetRecipe:
-    """Return the recipe of a name, or the recipe itself.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown.
-    """
-    if isinstance(recipe, SpectralNetRecipe):
-        return recipe
-    if recipe not in _NAMED:
-        raise InputError(
-            f"recipe must be one of {sorted(_NAMED)} or a SpectralNetRecipe, got {recipe!r}."
-        )
-    return _NAMED[recipe]
 
 
 def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -> SpectralNetRecipe:

@@ -69,16 +69,20 @@ def train_siamese(fit: Fit, spec: Siamese, reader: RowReader) -> RowReader:
 def _neighbors(fit: Fit, rows: Any, k: int) -> np.ndarray:
     if k >= rows.shape[0]:
         raise InputError(f"{k} neighbours need more than {k} rows, got {rows.shape[0]}.")
-    graph: NeighborGraph = nearest_neighbors(
-        rows,
-        k,
-        recall=fit.options.recall,
-        random_state=fit.seed,
-        device=fit.options.device,
-        check=False,
-        progress=fit.progress,
-    )
-    return from_first({"indices": graph.indices})["indices"]
+
+    def search() -> dict[str, np.ndarray]:
+        graph: NeighborGraph = nearest_neighbors(
+            rows,
+            k,
+            recall=fit.options.recall,
+            random_state=fit.seed,
+            device=fit.options.device,
+            check=False,
+            progress=fit.progress,
+        )
+        return {"indices": graph.indices}
+
+    return from_first(search)["indices"]
 
 
 def batch_function(
@@ -87,6 +91,7 @@ def batch_function(
     labels: np.ndarray | None,
 ) -> Callable[[np.ndarray], Tensor]:
     """Return the function from row numbers to the affinity among them."""
+    known = None if labels is None else torch.from_numpy(labels).to(reader.device)
 
     def compute(indices: np.ndarray) -> Tensor:
         if isinstance(affinity, BatchAffinity):
@@ -99,10 +104,9 @@ def batch_function(
         else:
             rows = reader.stored(indices)
             weights = _checked_call(affinity, rows).to(reader.device)
-        if labels is None:
+        if known is None:
             return weights
-        constrained = constrain_batch(weights.cpu().numpy(), labels[indices])
-        return torch.from_numpy(constrained).to(reader.device)
+        return constrain_batch(weights, known[torch.from_numpy(indices).to(known.device)])
 
     return compute
 
