@@ -354,7 +354,7 @@ def test_bad_affinities(make: Callable[..., Any], affinity: Any, message: str) -
         (ConvMap, {"channels": 8}, "channels must be a tuple of positive integers, .* got 8"),
         (Autoencoder, {"n_codes": 0}, "n_codes must be an integer of at least 1, got 0"),
         (Siamese, {"n_neighbors": 0}, "n_neighbors must be an integer of at least 1, got 0"),
-        (SpectralNetRecipe, {"affinity": KNN}, r"affinity must be KNN\(...\)"),
+        (SpectralNetRecipe, {"affinity": KNN}, r"affinity must be one of .*KNN\(...\)"),
     ],
 )
 def test_bad_parts(part: Any, options: dict[str, Any], message: str) -> None:
