@@ -19,7 +19,26 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 import fiedler
-from fiedler import KNN, SpectralClustering, SpectralEmbedding
+from fiedler import (
+    DSCDAN,
+    KNN,
+    Autoencoder,
+    ConvMap,
+    DenseCoder,
+    DenseMap,
+    DSCDANRecipe,
+    Epsilon,
+    Gaussian,
+    Round,
+    SANet,
+    Siamese,
+    SpectralClustering,
+    SpectralEmbedding,
+    SpectralLayer,
+    SpectralNet,
+    SpectralNetRecipe,
+    Training,
+)
 from fiedler.exceptions import (
     DisconnectedGraphWarning,
     InputError,
@@ -320,6 +339,117 @@ def test_as_many_clusters_as_rows(assign: str, k: int) -> None:
         assert found.n_clusters_ == k
     np.testing.assert_array_equal(np.unique(found.labels_), np.arange(found.n_clusters_))
     np.testing.assert_array_equal(found.predict(ROWS), found.labels_)
+
+
+@pytest.mark.parametrize(
+    ("affinity", "message"),
+    [
+        (KNN, r"an object such as KNN\(\), got the class itself"),
+        (KNN(1.5), "n_neighbors must be an integer of at least 1, got 1.5"),  # type: ignore[arg-type]
+        (KNN(weights="gaussian", scale_neighbor=0), "scale_neighbor must be an integer .* got 0"),
+        (Epsilon("a"), "Epsilon needs a positive scale, got 'a'"),  # type: ignore[arg-type]
+        (Gaussian(None), "Gaussian needs a positive sigma, got None"),  # type: ignore[arg-type]
+    ],
+)
+def test_bad_affinities(make: Callable[..., Any], affinity: Any, message: str) -> None:
+    refuses(make, ROWS, message, affinity=affinity)
+
+
+@pytest.mark.parametrize(
+    ("part", "options", "message"),
+    [
+        (Training, {"steps": "a"}, "Training needs steps >= 1, .* got 'a', 1024 and 0.001"),
+        (Training, {"steps": 2.5}, "Training needs steps >= 1, .* got 2.5, 1024 and 0.001"),
+        (Training, {"learning_rate": "a"}, "learning_rate > 0, got 1000, 1024 and 'a'"),
+        (Training, {"patience": 2.5}, "patience must be None or at least 1, got 2.5"),
+        (Training, {"precision": "fp16"}, "'auto', 'bfloat16' or 'float32', got 'fp16'"),
+        (DenseMap, {"widths": 64}, r"tuple of positive integers, such as \(64,\) .* got 64"),
+        (DenseMap, {"widths": (-3,)}, r"tuple of positive integers, .* got \(-3,\)"),
+        (DenseCoder, {"widths": "ab"}, "widths must be a tuple of positive integers, .* got 'ab'"),
+        (ConvMap, {"channels": 8}, "channels must be a tuple of positive integers, .* got 8"),
+        (Autoencoder, {"n_codes": 0}, "n_codes must be an integer of at least 1, got 0"),
+        (Siamese, {"n_neighbors": 0}, "n_neighbors must be an integer of at least 1, got 0"),
+        (SpectralNetRecipe, {"affinity": KNN}, r"affinity must be one of .*KNN\(...\)"),
+    ],
+)
+def test_bad_parts(part: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        part(**options)
+
+
+# Networks, and layers without gradients: nothing here gets as far as training
+
+BRIEF = Training(steps=2, batch_size=60)
+LEARNED: dict[str, Callable[..., Any]] = {
+    "SpectralNet": partial(
+        SpectralNet,
+        3,
+        recipe=SpectralNetRecipe(network=DenseMap((8,)), views=None, training=BRIEF),
+        random_state=0,
+    ),
+    "DSCDAN": partial(
+        DSCDAN,
+        3,
+        recipe=DSCDANRecipe(
+            coder=DenseCoder((8,)),
+            n_codes=4,
+            critic_width=8,
+            spectral=DenseMap((8,)),
+            pretraining=BRIEF,
+            rounds=(Round(training=BRIEF),),
+            views=None,
+            joint_batch=16,
+        ),
+        random_state=0,
+    ),
+    "SANet": partial(SANet, 3, layers=[SpectralLayer(None)], assign="kmeans", random_state=0),
+}
+DATES = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=60), "size": range(60)})
+
+
+@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (HOLED, r"NaN or infinity in 3 rows, first \[3, 7, 50\]; remove or impute them"),
+        (HOLED.reshape(60, 5, 1), r"NaN or infinity in 3 rows, first \[3, 7, 50\]"),
+        (ROWS * 1e200, "too large in 60 rows"),
+        (np.empty((0, 5)), r"0 sample\(s\)"),
+        (np.empty((0, 4, 4)), "no rows"),
+        (ROWS[:1], "at least 2 rows, got n_samples=1"),
+        (ROWS[0], "Expected 2D array, got 1D array"),
+        ([["1", "b"], ["c", "d"]], "X holds strings, rows must be numbers"),
+        ("photos/", "X holds strings, .* by fiedler.open_rows"),
+        (DATES, "X holds dates or objects, rows must be numbers"),
+        (DATES[["day"]], r"X holds datetime64\[.s\], rows must be numbers"),
+        (np.ones((20, 3)), "all rows are equal, but n_clusters=3 needs at least 3 distinct rows"),
+        (FEW, "only 2 rows are distinct, but n_clusters=3 needs at least 3 distinct rows"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_is_no_rows_for_networks_and_layers(name: str, rows: Any, message: str) -> None:
+    refuses(LEARNED[name], rows, message)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_rows_that_a_fitted_network_refuses(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few steps
+        found = LEARNED[name]().fit(ROWS)
+    for rows, message in [
+        (HOLED, r"NaN or infinity in 3 rows, first \[3, 7, 50\]"),
+        (ROWS[:, :4], "X has 4 features.* expecting 5 features"),
+        (np.ones((3, 2, 2)), "X has 4 features.* expecting 5 features"),
+        (ROWS[:0], r"0 sample\(s\)"),
+        ([["1", "b"]], "X holds strings"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            found.predict(rows)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_an_image_shape_is_height_and_width(name: str) -> None:
+    refuses(LEARNED[name], ROWS, "image_shape.* 5 numbers", image_shape=8)
 
 
 # Model files

@@ -375,3 +375,11 @@ def test_progress_and_silence(folder, capfd):
     ImageFolder(folder[0], progress=lambda *report: seen.append(report))
     assert seen[-1] == ("reading images", 7, 7)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_list_of_image_names_is_no_list_of_texts():
+    with pytest.raises(InputError, match=r"2 names of image files, such as 'a/0.png', not texts"):
+        open_rows(["a/0.png", "b/1.JPG"])
+    assert open_rows(["a cat", "see a/0.png", "a dog"]).kind == "text"
+    with pytest.raises(InputError, match=r"size must be \(height, width\).*got 8"):
+        ImageFolder("anywhere", 8)

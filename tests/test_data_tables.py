@@ -230,3 +230,25 @@ def test_a_column_of_classes_is_no_feature(tmp_path: Path) -> None:
         open_rows(table, column=["width"], labels="sort")
     with pytest.raises(InputError, match="labels cannot be given here: arrays have no columns"):
         open_rows(np.eye(3), labels="kind")
+
+
+@pytest.mark.parametrize("form", [".csv", ".parquet", "frame"])
+def test_columns_far_from_zero_keep_their_digits(tmp_path, form):
+    cells = np.random.default_rng(0).integers(0, 200, size=(40, 2)) + 1_600_000_000
+    frame = pd.DataFrame(cells, columns=["a", "b"])
+    source = open_rows(written(frame, tmp_path, form))
+    assert source.rows.dtype == np.float64
+    np.testing.assert_array_equal(source.rows, cells)
+    recipe = SourceRecipe.from_state(*source.recipe.to_state())
+    np.testing.assert_array_equal(open_rows(frame[:1], recipe=recipe).rows, cells[:1])
+    scaled = open_rows(frame, standardize=True)
+    wanted = (cells - cells.mean(axis=0)) / cells.std(axis=0)
+    np.testing.assert_allclose(scaled.rows, wanted, atol=1e-6)
+    again = open_rows(frame[:1], recipe=scaled.recipe)
+    np.testing.assert_array_equal(again.rows, scaled.rows[:1])
+
+
+def test_one_odd_cell_does_not_hide_what_float32_would_round():
+    stamps = pd.DataFrame({"at": 1_600_000_000 + np.arange(50)})
+    stamps.loc[7, "at"] = 0
+    assert len(np.unique(open_rows(stamps).rows)) == 50

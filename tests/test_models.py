@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fiedler.evaluation import accuracy
 from fiedler.exceptions import InputError
 from fiedler.graph import SearchOptions, gaussian, resolve_affinity
 from fiedler.memory import available_memory
+from fiedler.models import base
 from fiedler.models.extension import extend_eigenvectors
 from fiedler.models.plan import CostEstimate, estimate_cost
 from fiedler.spectrum import Block, Nystrom
@@ -413,3 +415,21 @@ def test_long_curves_in_the_plane_hold_together(n: int) -> None:
     X = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     model = SpectralClustering(2, random_state=0).fit(X)
     assert accuracy(inside, model.labels_) == 1.0
+
+
+@pytest.mark.parametrize("affinity", ["gaussian", similarity])
+def test_new_rows_are_related_to_many_fitted_ones_in_parts(
+    affinity: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = SpectralClustering(3, affinity=affinity, random_state=0).fit(ROWS)
+    whole = model.transform(NEW)
+    fitted, sizes = model._affinity(), []
+
+    def cross(rows: np.ndarray) -> Any:
+        sizes.append(len(rows))
+        return fitted.cross(rows)
+
+    model._fitted_affinity = replace(fitted, cross=cross)
+    monkeypatch.setattr(base, "_CROSS_BYTES", 8 * len(ROWS) * 6)
+    np.testing.assert_allclose(model.transform(NEW), whole, atol=1e-5)
+    assert sizes == [6, 6, 6, 2]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -490,3 +491,21 @@ def test_bfloat16_only_where_it_is_faster(
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: products, raising=False)
     assert cpu_multiplies_bfloat16.__wrapped__() is faster
+
+
+def test_rows_that_cannot_be_searched_are_refused() -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 4))
+    index = NeighborIndex(rows, 3)
+    holed = rows.copy()
+    holed[3, 1] = np.nan
+    for search in (lambda X: nearest_neighbors(X, 3), lambda X: index.query(X, 3)):
+        with pytest.raises(InputError, match=r"NaN or infinity in 1 rows, first \[3\]"):
+            search(holed)
+        with pytest.raises(InputError, match=r"X has shape \(4,\); rows and columns"):
+            search(rows[0])
+        with pytest.raises(InputError, match="X has dtype <U1; integers, floats or booleans"):
+            search([["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]])
+    wanted = nearest_neighbors(rows, 3).indices
+    for form in (rows.tolist(), pd.DataFrame(rows), torch.from_numpy(rows), sp.csc_matrix(rows)):
+        np.testing.assert_array_equal(nearest_neighbors(form, 3).indices, wanted)
+        np.testing.assert_array_equal(index.query(form, 4)[0][:, 1:], wanted)

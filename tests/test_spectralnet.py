@@ -613,7 +613,6 @@ BATCHES = recipe_of(affinity=BatchAffinity())
         ({"n_clusters": "modularity", "recipe": BATCHES}, "n_clusters='modularity' needs a graph"),
         ({"assign": "merge", "recipe": BATCHES}, "assign='merge' needs a graph of all rows, but"),
         ({"assign": "cluster_qr", "n_components": 2}, "each of 3 clusters, got n_components=2"),
-        ({"recipe": recipe_of(training=Training(precision="half"))}, "precision must be"),  # type: ignore[arg-type]
     ],
 )
 def test_parameters_that_cannot_be(params: dict[str, Any], message: str) -> None:

@@ -185,6 +185,19 @@ def test_auto_approximates_only_large_kernels(monkeypatch: pytest.MonkeyPatch) -
     assert type(resolve_solver("auto", build_laplacian(kernel, "unnormalized"), 3)) is Block
 
 
+def test_auto_gives_dense_arrays_to_lapack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bulk of a wide kernel's spectrum has no gap: the block solver needs 20,000 products."""
+    rows = np.random.default_rng(19).normal(size=(500, 5))
+    wide = np.exp(-((rows[:, None] - rows) ** 2).sum(axis=2) / 1800)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = smallest_eigenpairs(wide, 10)
+    assert found.solver == "dense"
+    assert found.residuals.max() < 1e-13
+    monkeypatch.setattr(solve, "_DENSE_ARRAY_ROWS", 400)
+    assert resolve_solver("auto", build_laplacian(wide), 3) == Block(tol=0.05, rest=0.02)
+
+
 def test_a_solver_of_ones_own() -> None:
     class Mine:
         def solve(self, request: Any) -> tuple[np.ndarray, np.ndarray]:

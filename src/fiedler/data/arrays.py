@@ -41,7 +41,7 @@ def as_rows(source: Any, name: str = "the data") -> Any:
         Not numbers, ragged, empty, or not a table of rows.
     """
     if type(source).__module__.partition(".")[0] == "torch":
-        source = source.detach().cpu().numpy()
+        source = from_torch(source, name)
     elif _is_sparse(source):
         source = source.tocsr()
     elif not all(hasattr(source, part) for part in ("shape", "dtype", "__getitem__")):
@@ -49,6 +49,26 @@ def as_rows(source: Any, name: str = "the data") -> Any:
     _check_numeric(source, name)
     _check_shape(tuple(source.shape), name)
     return source
+
+
+def from_torch(tensor: Any, name: str = "X") -> np.ndarray:
+    """Return a torch tensor as an array: of the same memory where numpy knows its type.
+
+    Raises
+    ------
+    InputError
+        The tensor is sparse.
+    """
+    if str(tensor.layout) != "torch.strided":
+        raise InputError(
+            f"{name} is a sparse torch tensor ({tensor.layout}); dense tensors and scipy's sparse "
+            "matrices are allowed. Pass X.to_dense(), or make a scipy.sparse.csr_matrix of it."
+        )
+    plain = tensor.detach().cpu()
+    if str(plain.dtype) == "torch.bfloat16":
+        plain = plain.float()
+    array: np.ndarray = plain.numpy()
+    return array
 
 
 def read_npy(path: Path) -> np.memmap[Any, Any]:

@@ -254,7 +254,9 @@ def find_files(root: Path, suffixes: frozenset[str]) -> list[Path]:
 
 
 def _check_options(size: tuple[int, int] | None, mode: str | None) -> None:
-    if size is not None and (len(size) != 2 or min(size) < 1):
+    sides = size if isinstance(size, (tuple, list)) else ()
+    whole = all(isinstance(side, (int, np.integer)) for side in sides)
+    if size is not None and (len(sides) != 2 or not whole or min(sides) < 1):
         raise InputError(f"size must be (height, width), both at least 1; got {size!r}")
     if mode not in (None, "L", "RGB"):
         raise InputError(f"mode must be 'L' (grey) or 'RGB' (colour); got {mode!r}")

@@ -205,7 +205,8 @@ def from_table(
     if known is not None:
         check_kind("vectors", name, known)
     columns = options.column if known is None else known.columns
-    rows = numeric_rows(table, columns, name)
+    rows = numeric_rows(table, columns, name, None if known is None else known.wide)
+    wide = rows.dtype == np.float64
     names = tuple(table.column_names) if columns is None else tuple(columns)
     if known is not None:
         scale = known.scale
@@ -216,7 +217,7 @@ def from_table(
         warn_of_spread(rows, names, name)
     if scale is not None:
         rows = scaled(rows, scale)
-    recipe = SourceRecipe("vectors", rows.shape[1:], columns=names, scale=scale)
+    recipe = SourceRecipe("vectors", rows.shape[1:], columns=names, scale=scale, wide=wide)
     what = "standardized numbers" if scale is not None else "numbers"
     description = f"{_times(rows.shape)} {what} of {name}"
     return Source(rows, ids, "vectors", recipe, labels=classes, description=description)

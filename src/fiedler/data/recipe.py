@@ -39,6 +39,9 @@ class SourceRecipe:
         The encoder of images or texts.
     scale : ndarray of float64, shape (2, d), optional
         Mean and standard deviation of each numeric column, where they were standardized.
+    wide : bool
+        Whether the numeric columns are read in float64, because float32 would round them by a share
+        of their spread.
     """
 
     kind: Kind
@@ -48,6 +51,7 @@ class SourceRecipe:
     vectorizer: TextVectorizer | None = field(default=None, compare=False)
     encoder: EncoderSpec | None = None
     scale: np.ndarray | None = field(default=None, compare=False)
+    wide: bool = False
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what :meth:`from_state` needs: a JSON-able dict and a dict of arrays."""
@@ -63,6 +67,8 @@ class SourceRecipe:
             settings["encoder"] = self.encoder.to_state()
         if self.scale is not None:
             arrays["scale"] = self.scale
+        if self.wide:
+            settings["wide"] = True
         return settings, arrays
 
     @classmethod
@@ -87,6 +93,7 @@ class SourceRecipe:
             vectorizer=None if state is None else TextVectorizer.from_state(state, arrays),
             encoder=spec,
             scale=arrays.get("scale"),
+            wide=bool(settings.get("wide", False)),
         )
 
 

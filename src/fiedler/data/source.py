@@ -177,9 +177,20 @@ def _open_object(source: Any, options: Options) -> Source:
         ids = [str(i) for i in source.index] if hasattr(source, "index") else None
         return from_table(from_frame(source), "the data frame", options, ids)
     if is_texts(source):
+        _refuse_paths(source)
         texts = [str(text) for text in source]
         return from_texts(texts, range(len(texts)), "the list of texts", options)
     return from_array(source, "the array", options)
+
+
+def _refuse_paths(texts: Sequence[str]) -> None:
+    """Refuse names of image files, whose letters would be compared, not the images."""
+    suffixes = tuple(SUFFIXES)
+    if all(text.lower().endswith(suffixes) for text in texts):
+        raise InputError(
+            f"the list holds {len(texts)} names of image files, such as {texts[0]!r}, not texts. "
+            "Pass the folder that holds the images, or the images themselves as an array."
+        )
 
 
 def _open_folder(path: Path, options: Options) -> Source:

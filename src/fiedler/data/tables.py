@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fiedler.data.values import needs_float64
 from fiedler.exceptions import InputError, warn_user
 
 _SHOWN = 5
@@ -86,7 +87,9 @@ def from_frame(frame: Any) -> Any:
         ) from error
 
 
-def numeric_rows(table: Any, columns: Sequence[str] | None, name: str) -> np.ndarray:
+def numeric_rows(
+    table: Any, columns: Sequence[str] | None, name: str, wide: bool | None = None
+) -> np.ndarray:
     """Take the columns of a table as features.
 
     Parameters
@@ -96,10 +99,12 @@ def numeric_rows(table: Any, columns: Sequence[str] | None, name: str) -> np.nda
         The columns to take, in this order; all of them by default.
     name : str
         What to call the table in messages.
+    wide : bool, optional
+        Whether in float64; by default only where a column needs it.
 
     Returns
     -------
-    rows : ndarray of float32, shape (n, number of columns)
+    rows : ndarray of float32 or float64, shape (n, number of columns)
 
     Raises
     ------
@@ -115,10 +120,17 @@ def numeric_rows(table: Any, columns: Sequence[str] | None, name: str) -> np.nda
         raise InputError(f"{name} is empty: {table.num_rows} rows, {len(chosen)} columns.")
     _refuse_text(table, chosen, name)
     _refuse_missing(table, chosen, name)
-    rows = np.empty((table.num_rows, len(chosen)), dtype=np.float32)
+    if wide is None:
+        wide = any(needs_float64(_cells(table, column)[:, None]) for column in chosen)
+    rows = np.empty((table.num_rows, len(chosen)), dtype=np.float64 if wide else np.float32)
     for j, column in enumerate(chosen):
-        rows[:, j] = table.column(column).cast("float32", safe=False).to_numpy()
+        rows[:, j] = _cells(table, column)
     return rows
+
+
+def _cells(table: Any, column: str) -> np.ndarray:
+    cells: np.ndarray = table.column(column).cast("float64", safe=False).to_numpy()
+    return cells
 
 
 def column_scale(rows: np.ndarray) -> np.ndarray:

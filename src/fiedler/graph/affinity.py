@@ -31,8 +31,12 @@ def resolve_affinity(affinity: str | Affinity | Callable[[Any, Any], Any]) -> Af
     Raises
     ------
     InputError
-        If the name is unknown.
+        If the name is unknown, or a class is given.
     """
+    if isinstance(affinity, type):
+        raise InputError(
+            f"affinity must be an object such as {affinity.__name__}(), got the class itself."
+        )
     if isinstance(affinity, str):
         check_choice("affinity", affinity, tuple(_NAMED))
         return _NAMED[affinity]

@@ -40,17 +40,21 @@ class RowBlocks:
         if metric not in ("euclidean", "cosine"):
             raise InputError(f"metric must be 'euclidean' or 'cosine', got {metric!r}.")
         self.rows = rows.tocsr() if sp.issparse(rows) else rows
+        self._any_order = sp.issparse(rows) or isinstance(rows, (np.ndarray, torch.Tensor))
         self.metric = metric
         self.shape = (int(rows.shape[0]), int(np.prod(rows.shape[1:], dtype=np.int64)))
         self.shift = self._default_shift() if shift is None else shift
         self._unshifted = not bool(self.shift.any())
+        self._narrow_shift = torch.equal(self.shift.float().double(), self.shift)
 
     def _default_shift(self) -> torch.Tensor:
         n, d = self.shape
         if sp.issparse(self.rows):
             return torch.zeros(d, dtype=torch.float64)
         sample = _as_tensor(self.rows[:: max(1, n // _SAMPLE_FOR_MEAN)], d)
-        return (_unit_rows(sample) if self.metric == "cosine" else sample).double().mean(0)
+        mean = (_unit_rows(sample) if self.metric == "cosine" else sample).double().mean(0)
+        # what float32 rows are shifted by in float32, float64 ones equal to them are shifted by too
+        return mean if sample.dtype == torch.float64 else mean.float().double()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -59,7 +63,7 @@ class RowBlocks:
         """Return the selected rows, shape (m, d), float32."""
         if isinstance(selection, torch.Tensor) and not isinstance(self.rows, torch.Tensor):
             selection = selection.numpy()
-        taken = self.rows[selection]
+        taken = self.rows[selection] if self._any_order else _in_order(self.rows, selection)
         block = _as_tensor(taken, self.shape[1])
         if self.metric == "cosine":
             block = _unit_rows(block)
@@ -69,16 +73,27 @@ class RowBlocks:
         # bytes were converted, so the block is ours to shift in place; float32 may be the caller's
         own = block.dtype == torch.float32 and str(taken.dtype) not in ("float32", "torch.float32")
         shifted = block if own else torch.empty(block.shape, dtype=torch.float32)
-        return torch.sub(block, self.shift.to(block.dtype), out=shifted)
+        exact = torch.float32 if self._narrow_shift else torch.float64
+        wide = torch.promote_types(block.dtype, exact)
+        return torch.sub(block.to(wide), self.shift.to(wide), out=shifted)
 
     def select(self, selection: np.ndarray) -> RowBlocks:
         """Return the selected rows as blocks with the same metric and shift."""
-        return RowBlocks(self.rows[selection], self.metric, self.shift)
+        taken = self.rows[selection] if self._any_order else _in_order(self.rows, selection)
+        return RowBlocks(taken, self.metric, self.shift)
 
     def blocks(self, size: int) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield ``(start, rows[start:start + size])`` over all rows."""
         for start in range(0, len(self), size):
             yield start, self.take(slice(start, min(start + size, len(self))))
+
+
+def _in_order(rows: Any, selection: Any) -> np.ndarray:
+    """Return the selected rows of a file, which is read in ascending order, each row once."""
+    if isinstance(selection, slice):
+        return np.asarray(rows[selection])
+    distinct, place = np.unique(selection, return_inverse=True)
+    return np.asarray(rows[distinct])[place]
 
 
 def _unit_rows(block: torch.Tensor) -> torch.Tensor:

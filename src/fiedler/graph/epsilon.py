@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
+from fiedler.data.checks import is_positive
 from fiedler.exceptions import InputError, NotEnoughMemoryError
 from fiedler.graph.blocks import RowBlocks, block_size
 from fiedler.graph.exact_search import exact_search
@@ -34,7 +35,7 @@ class Epsilon:
 
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Find the spanning tree's longest edge, then all pairs within the radius."""
-        if not self.scale > 0:
+        if not is_positive(self.scale):
             raise InputError(f"Epsilon needs a positive scale, got {self.scale!r}.")
         index = options.index(rows, self.reach(int(rows.shape[0])), "euclidean")
         graph = index.graph(options.progress)

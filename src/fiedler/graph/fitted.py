@@ -36,6 +36,7 @@ class SearchOptions:
             recall=self.recall,
             random_state=self.seed,
             device=self.device,
+            check=False,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from fiedler.data.checks import check_whole, is_positive
 from fiedler.exceptions import InputError
 from fiedler.graph.blocks import RowBlocks
 from fiedler.graph.fitted import (
@@ -43,6 +44,7 @@ class Gaussian:
 
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Choose the scales from the data and set up the kernel."""
+        check_whole("scale_neighbor", self.scale_neighbor)
         n = int(rows.shape[0])
         k = self.reach(n)
         index = options.index(rows, k, "euclidean")
@@ -79,9 +81,9 @@ class Gaussian:
             if self.sigma == "self-tuning":
                 return np.where(kth > 0, kth, sigma)
         else:
-            sigma = float(self.sigma)
-            if not sigma > 0:
+            if not is_positive(self.sigma):
                 raise InputError(f"Gaussian needs a positive sigma, got {self.sigma!r}.")
+            sigma = float(self.sigma)
         return np.full(len(kth), np.sqrt(2.0) * sigma)
 
     def _kernel(self, index: NeighborIndex, scales: np.ndarray, device: str) -> KernelOperator:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from fiedler.data.checks import check_whole
 from fiedler.graph.blocks import Metric
 from fiedler.graph.directions import DirectedIndex, directed_index
 from fiedler.graph.fitted import (
@@ -59,6 +60,7 @@ class KNN:
     def fit(self, rows: Any, options: SearchOptions) -> FittedAffinity:
         """Search the neighbours and weigh them."""
         check_choice("weights", self.weights, ("binary", "gaussian", "self-tuning"))
+        check_whole("scale_neighbor", self.scale_neighbor)
         k = self.reach(int(rows.shape[0]), math.prod(rows.shape[1:]))
         index = directed_index(rows, k, self.metric, options)
         graph = index.graph(options.progress)
@@ -80,6 +82,7 @@ class KNN:
     def reach(self, n: int, n_features: int = _FEW_FEATURES) -> int:
         """Return the neighbours that a fit to n rows searches, and each row gets."""
         if self.n_neighbors is not None:
+            check_whole("n_neighbors", self.n_neighbors)
             return self.n_neighbors
         if n < _FEW_ROWS or n_features < _FEW_FEATURES:
             return min(10, n - 1)

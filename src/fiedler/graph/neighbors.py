@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from fiedler.data.arrays import as_rows
+from fiedler.data.values import refuse_unusable
 from fiedler.exceptions import InputError
 from fiedler.graph.blocks import Metric, RowBlocks
 from fiedler.graph.calibration import probes_for, true_neighbors
@@ -78,6 +80,15 @@ class NeighborIndex:
         Seed of the coarse cells.
     device : str
         ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    check : bool
+        Whether to look for rows that cannot be searched (NaN, infinity, no numbers), here and among
+        queries; False where that was done already.
+
+    Raises
+    ------
+    InputError
+        If the rows are unusable, ``n_neighbors`` is not between 1 and ``n - 1``, or an option is
+        unknown.
     """
 
     def __init__(
@@ -90,12 +101,14 @@ class NeighborIndex:
         recall: float = 0.98,
         random_state: int | np.random.Generator = 0,
         device: str = "cpu",
+        check: bool = True,
     ) -> None:
         if method not in ("auto", "exact", "cells"):
             raise InputError(f"method must be 'auto', 'exact' or 'cells', got {method!r}.")
         if not _is_share(recall):
             raise InputError(f"recall must be in (0, 1], got {recall!r}.")
-        self.blocks = RowBlocks(rows, metric)
+        self._check = check
+        self.blocks = RowBlocks(self._checked(rows), metric)
         n, d = self.blocks.shape
         if not 1 <= n_neighbors <= n - 1:
             raise InputError(
@@ -109,6 +122,14 @@ class NeighborIndex:
         budget = _EXACT_PRODUCTS_GPU if self.device.type == "cuda" else _EXACT_PRODUCTS
         if method == "cells" or (method == "auto" and recall < 1 and float(n) * n * d > budget):
             self._build_cells(recall, np.random.default_rng(random_state))
+
+    def _checked(self, rows: Any) -> Any:
+        """Return rows that can be searched, refusing others."""
+        if not self._check:
+            return rows
+        rows = as_rows(rows, "X")
+        refuse_unusable(rows)
+        return rows
 
     def _build_cells(self, recall: float, rng: np.random.Generator) -> None:
         """Group the rows into cells and measure how many of them a search must probe."""
@@ -159,7 +180,7 @@ class NeighborIndex:
         indices : ndarray of shape (m, k), int64
         distances : ndarray of shape (m, k), float32
         """
-        queries = RowBlocks(rows, self.blocks.metric, self.blocks.shift)
+        queries = RowBlocks(self._checked(rows), self.blocks.metric, self.blocks.shift)
         if queries.shape[1] != self.blocks.shape[1]:
             raise InputError(
                 f"new rows have {queries.shape[1]} features, the index {self.blocks.shape[1]}."
@@ -181,13 +202,14 @@ def nearest_neighbors(
     recall: float = 0.98,
     random_state: int = 0,
     device: str = "cpu",
+    check: bool = True,
     progress: ProgressCallback = silent,
 ) -> NeighborGraph:
     """Find the nearest neighbours of every row among the others.
 
     Parameters
     ----------
-    rows, n_neighbors, metric, method, recall, random_state, device
+    rows, n_neighbors, metric, method, recall, random_state, device, check
         As for :class:`NeighborIndex`.
     progress : callable
         Called as ``progress("neighbors", done, n)``.
@@ -200,7 +222,7 @@ def nearest_neighbors(
     Raises
     ------
     InputError
-        If ``n_neighbors`` is not between 1 and ``n - 1`` or an option is unknown.
+        As for :class:`NeighborIndex`.
     """
     index = NeighborIndex(
         rows,
@@ -210,5 +232,6 @@ def nearest_neighbors(
         recall=recall,
         random_state=random_state,
         device=device,
+        check=check,
     )
     return index.graph(progress)

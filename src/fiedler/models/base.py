@@ -8,7 +8,14 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from fiedler.graph import FittedAffinity, Precomputed, SearchOptions, resolve_affinity
+from fiedler.graph import (
+    FittedAffinity,
+    FromCallable,
+    Gaussian,
+    Precomputed,
+    SearchOptions,
+    resolve_affinity,
+)
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.extension import extend_eigenvectors
 from fiedler.models.rows import check_rows, resolve_device, seed_from
@@ -16,6 +23,8 @@ from fiedler.progress import silent
 from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
 
 _QUERY_ROWS = 16384
+# A kernel relates each new row to all fitted ones, in float64.
+_CROSS_BYTES = 64 << 20
 # What a user turns where the graph falls apart.
 KNOBS = "n_neighbors, as in affinity=KNN(20), or n_clusters or n_components"
 _KEPT = ("eigenvectors_", "eigenvalues_", "eigen_residuals_", "component_sizes_", "degrees_")
@@ -137,8 +146,9 @@ class SpectralBase(SavedEstimator):
         m = rows.shape[0]
         coordinates = np.empty((m, self.eigenvectors_.shape[1]))
         twins = np.full(m, -1, dtype=np.int64)
-        for start in range(0, m, _QUERY_ROWS):
-            part = slice(start, min(start + _QUERY_ROWS, m))
+        size = self._query_rows()
+        for start in range(0, m, size):
+            part = slice(start, min(start + size, m))
             cross = fitted.cross(rows[part])
             coordinates[part] = extend_eigenvectors(
                 cross.weights,
@@ -151,6 +161,12 @@ class SpectralBase(SavedEstimator):
         known = twins >= 0
         coordinates[known] = self.eigenvectors_[twins[known]]
         return coordinates, twins
+
+    def _query_rows(self) -> int:
+        """Return how many new rows are related to the fitted ones at a time."""
+        if isinstance(resolve_affinity(self.affinity), (Gaussian, FromCallable)):
+            return max(1, min(_QUERY_ROWS, _CROSS_BYTES // (8 * len(self.degrees_))))
+        return _QUERY_ROWS
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return parameters (JSON) and arrays that restore the fitted estimator."""

@@ -25,6 +25,7 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]
 
     random_state: Any
     n_features_in_: int
+    _image_shape: tuple[int, ...] | None
     timings_: dict[str, float]
     _seed: int
 
@@ -80,6 +81,7 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]
             "seed": self._seed,
             "n_features_in": int(self.n_features_in_),
             "feature_names_in": None if names is None else [str(name) for name in names],
+            "fitted_images": None if self._image_shape is None else list(self._image_shape),
             "timings": self.timings_,
         }
 
@@ -100,6 +102,8 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]
         estimator.n_features_in_ = kept["n_features_in"]
         if kept["feature_names_in"] is not None:
             estimator.feature_names_in_ = np.array(kept["feature_names_in"], dtype=object)
+        shape = kept.get("fitted_images")
+        estimator._image_shape = None if shape is None else tuple(shape)
         estimator.timings_ = kept["timings"]
         estimator._seed = int(kept["seed"])
         return estimator

@@ -22,11 +22,16 @@ from fiedler.graph.laplacian import ordered_components
 from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.fitting import Fit
-from fiedler.models.rows import check_rows, resolve_device, seed_from
+from fiedler.models.rows import (
+    check_rows,
+    refuse_channels_first,
+    resolve_device,
+    seed_from,
+)
 from fiedler.partition import Partition, assign_labels, nearest_center, rebuilt_partition
 from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.progress import silent
-from fiedler.training import Checkpoint, RowReader, outputs_of
+from fiedler.training import Checkpoint, RowReader, far_offset, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
 from fiedler.training.processes import from_first
 
@@ -69,6 +74,7 @@ class NetworkClustering(
     _rotation: np.ndarray
     _partition: Partition
     _device: torch.device
+    _offset: np.ndarray | None
 
     def __sklearn_tags__(self) -> Any:
         """Declare sparse input."""
@@ -101,7 +107,7 @@ class NetworkClustering(
         """
         check_is_fitted(self)
         rows = check_rows(self, X, reset=False)
-        return self._embed(RowReader(rows, self._device))
+        return self._embed(self._reader(rows))
 
     def predict(self, X: Any) -> np.ndarray:
         """Give rows the cluster of the stored centre nearest to their coordinates.
@@ -130,14 +136,17 @@ class NetworkClustering(
         Returns
         -------
         module : nn.Module
-            On the CPU, from rows (m, d), float32, to a dict: ``"embedding"``, as ``transform``
+            On the CPU, from rows (m, d), float32 (float64 where the fitted rows lie so far from
+            zero that float32 would round them away), to a dict: ``"embedding"``, as ``transform``
             gives it, and ``"distances"`` (m, n_clusters) to the nearest centre of each cluster,
             whose smallest tells the label.
         example : Tensor of shape (2, d)
         """
         check_is_fitted(self)
-        module = _Exported(copy.deepcopy(self._network), self._rotation, self._partition)
-        return module.cpu().eval(), torch.zeros(2, int(self.n_features_in_))
+        network = copy.deepcopy(self._network)
+        module = _Exported(network, self._rotation, self._partition, self._offset)
+        wanted = torch.float32 if self._offset is None else torch.float64
+        return module.cpu().eval(), torch.zeros(2, int(self.n_features_in_), dtype=wanted)
 
     def _build(self, n_outputs: int) -> nn.Module:
         """Build the network, untrained."""
@@ -152,6 +161,7 @@ class NetworkClustering(
         whole = np.shape(X) if isinstance(X, (list, tuple)) else getattr(X, "shape", ())
         shape = tuple(int(size) for size in whole[1:])
         if self.image_shape is None:
+            refuse_channels_first(shape)
             return shape if len(shape) > 1 else (n_features,)
         given = self.image_shape
         sizes = isinstance(given, (tuple, list)) and all(
@@ -165,6 +175,7 @@ class NetworkClustering(
         given = tuple(int(size) for size in given)
         if len(shape) > 1 and shape != given:
             raise InputError(f"image_shape is {given}, but the images have shape {shape}.")
+        self._image_shape = given
         return given
 
     def _n_outputs(self, k: int, n: int, *, extra: int, batch_size: int) -> int:
@@ -254,6 +265,7 @@ class NetworkClustering(
         drawn = from_first(lambda: {"seed": np.array(seed_from(self.random_state))})
         self._seed = int(drawn["seed"])
         self._fitted_recipe = recipe
+        self._offset = far_offset(rows)
         self._network = self._build(n_outputs).to(self._device)
         progress = self.progress or silent
         checkpoint = None
@@ -296,6 +308,9 @@ class NetworkClustering(
             "rows": digest(dense),
         }
 
+    def _reader(self, rows: Any) -> RowReader:
+        return RowReader(rows, self._device, self._offset)
+
     def _embed(self, reader: RowReader) -> np.ndarray:
         return outputs_of(self._network, reader, self._rotation)
 
@@ -330,6 +345,8 @@ class NetworkClustering(
         }
         optional = {"eigenvalues_": self.eigenvalues_, "component_sizes_": self.component_sizes_}
         arrays |= {name: array for name, array in optional.items() if array is not None}
+        if self._offset is not None:
+            arrays["offset"] = self._offset
         return kept, arrays | module_arrays(self._network, "network.")
 
     @classmethod
@@ -342,6 +359,7 @@ class NetworkClustering(
         estimator._network = estimator._build(kept["n_outputs"]).to(estimator._device).eval()
         load_module(estimator._network, arrays, "network.")
         estimator._rotation = arrays["rotation"]
+        estimator._offset = arrays.get("offset")
         estimator.embedding_ = arrays["embedding_"]
         estimator.eigenvalues_ = arrays.get("eigenvalues_")
         estimator.component_sizes_ = arrays.get("component_sizes_")
@@ -353,12 +371,20 @@ class NetworkClustering(
 class _Exported(nn.Module):
     """Network, rotation and centres in one."""
 
+    offset: torch.Tensor | None
     rotation: torch.Tensor
     centers: torch.Tensor
 
-    def __init__(self, network: nn.Module, rotation: np.ndarray, partition: Partition) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        rotation: np.ndarray,
+        partition: Partition,
+        offset: np.ndarray | None,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.register_buffer("offset", None if offset is None else torch.from_numpy(offset))
         self.register_buffer("rotation", torch.from_numpy(rotation).float())
         self.register_buffer("centers", torch.from_numpy(partition.centers).float())
         clusters = range(partition.n_clusters)
@@ -366,6 +392,8 @@ class _Exported(nn.Module):
         self.members = [np.flatnonzero(partition.center_labels == c).tolist() for c in clusters]
 
     def forward(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        if self.offset is not None:
+            rows = (rows - self.offset).float()
         embedding = self.network(rows) @ self.rotation
         points = embedding[:, : self.centers.shape[1]]
         if self.unit_rows:

@@ -184,9 +184,9 @@ def _solver_name(n: float, vectors: float, affinity: Any, given: Mapping[str, An
 
     solver = given.get("solver", "auto")
     if solver == "auto":
-        formed = not _is_full(affinity) or _is_formed(affinity, n)
-        kind = given.get("laplacian", "sym")
-        solver = auto_solver(int(n), int(vectors), kind, formed=formed)
+        full, kind = _is_full(affinity), given.get("laplacian", "sym")
+        formed = not full or _is_formed(affinity, n)
+        solver = auto_solver(int(n), int(vectors), kind, formed=formed, array=full and formed)
     return solver if isinstance(solver, str) else type(solver).__name__.lower()
 
 

@@ -9,12 +9,12 @@ import scipy.sparse as sp
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from fiedler.data.arrays import from_torch
+from fiedler.data.values import as_float, refuse_unusable
 from fiedler.exceptions import InputError
 
-_BLOCK = 8192
 # Nearly always the first block settles whether there are enough distinct rows.
 _DISTINCT_BLOCK = 256
-_KEPT_DTYPES = (np.uint8, np.float32, np.float64)
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> Any:
@@ -23,7 +23,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
     Parameters
     ----------
     estimator : estimator
-        Its ``n_features_in_`` is set (``reset``) or compared.
+        Its ``n_features_in_``, and the shape of its images, are set (``reset``) or compared.
     X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
         numpy, torch, memory map, scipy sparse, data frame, image folder. More than two dimensions
         are flattened to one vector a row.
@@ -40,28 +40,34 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
     Raises
     ------
     InputError or ValueError
-        NaN or infinity (which rows), strings, no rows, another number of features than fitted.
+        NaN or infinity (which rows), strings, no rows, another number of features than fitted, or
+        images of another shape.
     """
     if hasattr(X, "detach"):  # torch, without importing it
-        X = X.detach().cpu().numpy()
+        X = from_torch(X)
     if isinstance(X, (str, bytes, list, tuple)):
         X = np.asarray(X)
     if isinstance(X, np.ndarray) and X.dtype.kind in "USMmV":
         raise _not_numbers("strings" if X.dtype.kind in "US" else str(X.dtype))
     if len(getattr(X, "shape", ())) > 2:
         return _check_images(estimator, X, reset)
+    if reset:
+        estimator._image_shape = None
     # what is not finite is refused below, where the rows are named
     try:
         checked = validate_data(
             estimator, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_all_finite=False
         )
+    except TypeError as error:
+        raise _not_numbers("dates or objects") from error
     except ValueError as error:
         if "could not convert string" in str(error):
             raise _not_numbers("strings") from error
         raise
+    if checked.dtype.kind not in "buif":
+        raise _not_numbers(str(checked.dtype))
     refuse_unusable(checked, only_finite=square)
-    if checked.dtype not in _KEPT_DTYPES:
-        checked = checked.astype(np.float64 if square else np.float32)
+    checked = checked.astype(np.float64) if square else as_float(checked)
     if reset and (not square or checked.shape == (1, 1)):
         _require_rows(checked.shape[0])
     return checked
@@ -84,73 +90,49 @@ def _require_rows(n: int) -> None:
 
 def _check_images(estimator: Any, X: Any, reset: bool) -> Any:
     n, d = int(X.shape[0]), int(np.prod(X.shape[1:]))
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "buif":
+    if getattr(X.dtype, "kind", "f") not in "buif":
         raise InputError(f"X holds {X.dtype}, images must be real numbers.")
     if n == 0:
         raise InputError(f"X holds no rows: got shape {tuple(X.shape)}, at least one is needed.")
     if reset:
         _require_rows(n)
         estimator.n_features_in_ = d
+        estimator._image_shape = tuple(int(size) for size in X.shape[1:])
     elif d != estimator.n_features_in_:
         raise InputError(
             f"X has {d} features (rows of shape {tuple(X.shape[1:])}), but "
             f"{type(estimator).__name__} is expecting {estimator.n_features_in_} features as input."
         )
-    if not isinstance(X, np.ndarray):
-        return X
-    rows = X.reshape(n, d)
-    refuse_unusable(rows)
-    return rows if rows.dtype in _KEPT_DTYPES else rows.astype(np.float32)
+    if not reset:
+        _refuse_other_shape(estimator, tuple(X.shape[1:]))
+    refuse_unusable(X)
+    return as_float(X.reshape(n, d)) if isinstance(X, np.ndarray) else X
 
 
-def refuse_unusable(rows: Any, *, only_finite: bool = False) -> None:
-    """Name the rows that hold NaN, infinity, or numbers too large to measure distances by.
-
-    Parameters
-    ----------
-    rows : ndarray or csr_matrix of shape (n, d)
-        Read block by block.
-    only_finite : bool
-        Whether numbers may be as large as they like (an affinity).
-
-    Raises
-    ------
-    InputError
-    """
-    if rows.dtype.kind not in "f":
+def _refuse_other_shape(estimator: Any, shape: tuple[int, ...]) -> None:
+    """Refuse images with as many pixels as the fitted ones, but of another height or width."""
+    fitted = estimator._image_shape
+    if fitted is None or _without_channel(fitted) == _without_channel(shape):
         return
-    suspects = [
-        start + np.flatnonzero(~np.isfinite(_squared_norms(rows[start : start + _BLOCK])))
-        for start in range(0, rows.shape[0], _BLOCK)
-    ]
-    suspect = np.concatenate(suspects) if suspects else np.empty(0, dtype=np.int64)
-    finite = np.array([_is_finite(rows[[i]]) for i in suspect], dtype=bool)
-    bad, large = suspect[~finite], suspect[finite]
-    if len(bad):
+    raise InputError(
+        f"X holds images of shape {shape}, but {type(estimator).__name__} was fitted to images of "
+        f"shape {fitted}; resize or turn them to that shape, or open their folder with "
+        f"image_size={fitted[:2]}."
+    )
+
+
+def _without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:2] if shape[2:] == (1,) else shape
+
+
+def refuse_channels_first(shape: tuple[int, ...]) -> None:
+    """Refuse images (3, h, w) or (1, h, w), which would be read as 3 or 1 pixels high."""
+    if len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) > 4:
         raise InputError(
-            f"Input X contains NaN or infinity in {len(bad)} rows, first {bad[:10].tolist()}; "
-            "remove or impute them (sklearn.impute.SimpleImputer)."
+            f"the images have shape {shape}: {shape[0]} pixels high, with {shape[2]} channels. "
+            "If the channels come first pass np.moveaxis(X, 1, -1); if this is what they are, "
+            f"image_shape={shape}."
         )
-    if len(large) and not only_finite:
-        raise InputError(
-            f"Input X is too large in {len(large)} rows, first {large[:10].tolist()}: distances "
-            "are computed in float32, where squares must stay below 1e38; scale the rows "
-            "(sklearn.preprocessing.StandardScaler)."
-        )
-
-
-def _squared_norms(block: Any) -> np.ndarray:
-    """Return ``|x|^2`` in float32, which overflows just where distances would."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if sp.issparse(block):
-            narrow = block.astype(np.float32)
-            return np.asarray(narrow.multiply(narrow).sum(axis=1)).ravel()
-        narrow = np.asarray(block, dtype=np.float32)
-        return np.asarray(np.einsum("ij,ij->i", narrow, narrow))
-
-
-def _is_finite(row: Any) -> bool:
-    return bool(np.isfinite(row.data if sp.issparse(row) else row).all())
 
 
 def require_distinct(rows: Any, wanted: int, what: str) -> None:

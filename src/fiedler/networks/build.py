@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from fiedler.data.checks import check_whole, check_widths
 from fiedler.exceptions import InputError
 from fiedler.networks.norm import BatchNorm
 from fiedler.networks.short_repr import ShortRepr
@@ -35,6 +36,10 @@ class DenseMap(ShortRepr):
     batch_norm: bool = True
     head: Head = "linear"
 
+    def __post_init__(self) -> None:
+        """Refuse what are no widths."""
+        check_widths("widths", self.widths)
+
 
 @dataclass(frozen=True, repr=False)
 class ConvMap(ShortRepr):
@@ -50,6 +55,11 @@ class ConvMap(ShortRepr):
 
     channels: tuple[int, ...] = (32, 64, 128)
     width: int = 512
+
+    def __post_init__(self) -> None:
+        """Refuse what are no widths."""
+        check_widths("channels", self.channels)
+        check_whole("width", self.width)
 
 
 class Standardize(nn.Module):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fiedler.data.checks import check_widths
 from fiedler.exceptions import InputError
 from fiedler.networks.build import FromImages, ToImages
 from fiedler.networks.norm import BatchNorm
@@ -46,6 +47,8 @@ class ConvCoder(ShortRepr):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be mirrored."""
+        check_widths("channels", self.channels)
+        check_widths("strides", self.strides)
         if len(self.channels) != len(self.strides) or not self.channels or self.kernel % 2 == 0:
             raise InputError(
                 "ConvCoder needs one stride for each of its channels and an odd kernel, got "
@@ -67,6 +70,10 @@ class DenseCoder(ShortRepr):
 
     widths: tuple[int, ...] = (1024, 512)
     batch_norm: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what are no widths."""
+        check_widths("widths", self.widths)
 
 
 class Encoder(nn.Module):

@@ -24,6 +24,10 @@ from fiedler.spectrum.solvers import (
 )
 
 _DENSE_ROWS = 400
+# A dense array is best given to LAPACK, whose time is known. The block solver takes as long where
+# the spectrum has gaps, and a hundred times as long where it has none (wide kernels: 90 s for 1,000
+# rows against 0.2 s); from here on it is asked for less.
+_DENSE_ARRAY_ROWS = 4_000
 # A product with a kernel that is never formed costs n^2 d; beyond this, approximate.
 _KERNEL_ROWS = 10_000
 # From here an angle of 0.05 (sine) is asked for: labels do not feel it, and float32 reaches it.
@@ -84,15 +88,20 @@ def resolve_solver(solver: str | Solver, laplacian: Laplacian, k: int) -> Solver
     if not isinstance(solver, str):
         return solver
     if solver == "auto":
-        return auto_solver(laplacian.n, k, laplacian.kind, formed=laplacian.matrix is not None)
+        matrix = laplacian.matrix
+        array = isinstance(matrix, np.ndarray)
+        return auto_solver(laplacian.n, k, laplacian.kind, formed=matrix is not None, array=array)
     return _NAMED[solver]
 
 
-def auto_solver(n: int, k: int, kind: LaplacianKind, *, formed: bool) -> Solver:
-    """Return what ``"auto"`` stands for with k pairs of n rows, the affinity formed or not."""
-    if n <= max(_DENSE_ROWS, 4 * k):
+def auto_solver(n: int, k: int, kind: LaplacianKind, *, formed: bool, array: bool) -> Solver:
+    """Return what ``"auto"`` stands for with k pairs of n rows.
+
+    ``formed`` tells whether the affinity is a matrix in memory, ``array`` whether it is a full one.
+    """
+    if n <= max(_DENSE_ARRAY_ROWS if array else _DENSE_ROWS, 4 * k):
         return Dense()
-    block = Block() if n < _LOOSE_ROWS else _LOOSE
+    block = Block() if n < _LOOSE_ROWS and not array else _LOOSE
     return block if formed or n <= _KERNEL_ROWS or kind == "unnormalized" else Nystrom()
 
 
@@ -119,7 +128,7 @@ def smallest_eigenpairs(
         Pairs wanted, between 1 and n.
     leading : int or None
         How many of them, from the first, must be accurate; None: all. ``"auto"`` asks less of the
-        others from 5,000 rows on.
+        others from 5,000 rows on (dense arrays: beyond 4,000).
     laplacian : {"sym", "rw", "unnormalized"}
         Which Laplacian.
     solver : {"auto", "dense", "lanczos", "block", "nystrom", "minibatch"} or Solver

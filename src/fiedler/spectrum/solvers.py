@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import eigh
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence
 
@@ -74,7 +75,7 @@ class Dense:
     """LAPACK on the formed matrix: exact, O(n^3) time and O(n^2) memory."""
 
     def solve(self, request: SolverRequest) -> tuple[np.ndarray, np.ndarray]:
-        """Solve all, keep the smallest.
+        """Solve for the smallest only, which takes a fraction of the time of all.
 
         Raises
         ------
@@ -89,10 +90,17 @@ class Dense:
         elif not isinstance(matrix, np.ndarray):
             matrix = matrix.toarray()
         known, wanted = request.beyond_null_space()
+        if wanted == 0:
+            return _with_null_space(known, request.k, np.empty(0), np.empty((len(known), 0)))
         # Deflated here too, so that every solver gives the same basis of the null space.
         lifted = matrix + 2.0 * max(laplacian.upper_bound, 1.0) * (known @ known.T)
-        values, vectors = np.linalg.eigh((lifted + lifted.T) / 2.0)
-        return _with_null_space(known, request.k, values[:wanted], vectors[:, :wanted])
+        values, vectors = eigh(
+            (lifted + lifted.T) / 2.0,
+            subset_by_index=[0, wanted - 1],
+            overwrite_a=True,
+            check_finite=False,
+        )
+        return _with_null_space(known, request.k, values, vectors)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from fiedler.training.checkpoint import Checkpoint
 from fiedler.training.codes import Autoencoder, Siamese
 from fiedler.training.dual import DualLoss
 from fiedler.training.loop import Task, Training, train
-from fiedler.training.reader import RowReader, outputs_of
+from fiedler.training.reader import RowReader, far_offset, outputs_of
 
 __all__ = [
     "Autoencoder",
@@ -16,6 +16,7 @@ __all__ = [
     "Siamese",
     "Task",
     "Training",
+    "far_offset",
     "outputs_of",
     "train",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fiedler.data.checks import check_whole, check_widths
 from fiedler.networks.losses import contrastive_loss
 from fiedler.networks.short_repr import ShortRepr
 from fiedler.training.loop import Task, Training
@@ -36,6 +37,11 @@ class Autoencoder(ShortRepr):
     n_codes: int = 10
     training: Training = _CODE_TRAINING
 
+    def __post_init__(self) -> None:
+        """Refuse what no coder can be built of."""
+        check_widths("widths", self.widths)
+        check_whole("n_codes", self.n_codes)
+
 
 @dataclass(frozen=True, repr=False)
 class Siamese(ShortRepr):
@@ -62,6 +68,12 @@ class Siamese(ShortRepr):
     n_neighbors: int = 2
     margin: float = 1.0
     training: Training = _PAIR_TRAINING
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be built of."""
+        check_widths("widths", self.widths)
+        check_whole("n_outputs", self.n_outputs)
+        check_whole("n_neighbors", self.n_neighbors)
 
 
 class AutoencoderTask(Task):

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fiedler.data.checks import is_positive, is_whole
 from fiedler.exceptions import CollapsedOutputsError, InputError
 from fiedler.networks.short_repr import ShortRepr
 from fiedler.progress import ProgressCallback, silent
@@ -30,7 +31,7 @@ from fiedler.training.checkpoint import (
     module_arrays,
     optimizer_arrays,
 )
-from fiedler.training.precision import Precision
+from fiedler.training.precision import Precision, check_precision
 from fiedler.training.processes import is_first, sum_gradients
 
 _logger = logging.getLogger(__name__)
@@ -69,15 +70,17 @@ class Training(ShortRepr):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
-        if self.steps < 1 or self.batch_size < 2 or not self.learning_rate > 0:
+        whole = is_whole(self.steps) and is_whole(self.batch_size, 2)
+        if not whole or not is_positive(self.learning_rate):
             raise InputError(
                 "Training needs steps >= 1, batch_size >= 2 and learning_rate > 0, got "
-                f"{self.steps}, {self.batch_size} and {self.learning_rate}."
+                f"{self.steps!r}, {self.batch_size!r} and {self.learning_rate!r}."
             )
-        if not 0 < self.drop < 1:
-            raise InputError(f"drop must be between 0 and 1, got {self.drop}.")
-        if self.patience is not None and self.patience < 1:
-            raise InputError(f"patience must be None or at least 1, got {self.patience}.")
+        if not is_positive(self.drop) or self.drop >= 1:
+            raise InputError(f"drop must be between 0 and 1, got {self.drop!r}.")
+        if self.patience is not None and not is_whole(self.patience):
+            raise InputError(f"patience must be None or at least 1, got {self.patience!r}.")
+        check_precision(self.precision)
 
 
 class Task(ABC):

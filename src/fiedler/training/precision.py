@@ -13,14 +13,19 @@ from fiedler.graph.precision import scan_dtype
 Precision = Literal["auto", "bfloat16", "float32"]
 
 
+def check_precision(precision: object) -> None:
+    """Raise InputError unless it is the name of a precision."""
+    if precision not in ("auto", "bfloat16", "float32"):
+        raise InputError(f"precision must be 'auto', 'bfloat16' or 'float32', got {precision!r}.")
+
+
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """Return the context for forward passes: bfloat16 where that is faster, else nothing.
 
     bfloat16 has float32's range, so gradients need no scaling. Losses, orthonormalisation and
     updates stay in float32 and float64.
     """
-    if precision not in ("auto", "bfloat16", "float32"):
-        raise InputError(f"precision must be 'auto', 'bfloat16' or 'float32', got {precision!r}.")
+    check_precision(precision)
     wanted = scan_dtype(device) if precision == "auto" else getattr(torch, precision)
     if wanted is torch.float32:
         return nullcontext()

@@ -10,9 +10,32 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from fiedler.data.values import needs_float64
+
 _SAMPLE = 4096
 # Large enough for fast products, small enough for one row to be a matter of milliseconds.
 BLOCK = 256
+
+
+def far_offset(rows: Any) -> np.ndarray | None:
+    """Return what is to be taken from rows before float32 rounds them, or None.
+
+    Parameters
+    ----------
+    rows : array-like of shape (n, ...)
+
+    Returns
+    -------
+    ndarray of shape (d,), float64, or None
+        The mean of up to 4,096 evenly spaced rows, where they lie so far from zero that float32
+        would lose what tells them apart (timestamps, long numbers).
+    """
+    if sp.issparse(rows) or rows.dtype != np.float64:
+        return None
+    sample = np.asarray(rows[:: max(1, rows.shape[0] // _SAMPLE)])
+    flat = sample.reshape(len(sample), -1)
+    mean: np.ndarray = flat.mean(axis=0)
+    return mean if needs_float64(flat) else None
 
 
 class RowReader:
@@ -24,10 +47,13 @@ class RowReader:
         numpy, memory map, csr matrix, image folder. Never copied whole; only the rows of a batch
         are read and made dense.
     device : torch.device
+    offset : ndarray of shape (d,), float64, or None
+        Taken from every row before it is narrowed; see :func:`far_offset`.
     """
 
-    def __init__(self, rows: Any, device: torch.device) -> None:
+    def __init__(self, rows: Any, device: torch.device, offset: np.ndarray | None = None) -> None:
         self.rows = rows
+        self.offset = offset
         self.device = device
         self.n_features = int(np.prod(rows.shape[1:], dtype=np.int64))
         # an array is random-access already; files on disk are read faster in order
@@ -43,6 +69,13 @@ class RowReader:
         distinct, place = np.unique(indices, return_inverse=True)
         return self._tensor(self.rows[distinct])[torch.from_numpy(place).to(self.device)]
 
+    def stored(self, indices: np.ndarray) -> Any:
+        """Return rows as they are stored; indices may repeat."""
+        if not self._ordered:
+            return self.rows[indices]
+        distinct, place = np.unique(indices, return_inverse=True)
+        return self.rows[distinct][place]
+
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield all rows in order, block by block."""
         for start in range(0, len(self), BLOCK):
@@ -57,6 +90,8 @@ class RowReader:
     def _tensor(self, block: Any) -> Tensor:
         dense = block.toarray() if sp.issparse(block) else np.asarray(block)
         flat = np.ascontiguousarray(dense).reshape(len(dense), self.n_features)
+        if self.offset is not None:
+            flat = flat - self.offset
         if flat.dtype != np.uint8:
             flat = flat.astype(np.float32, copy=False)
         if not flat.flags.writeable:

@@ -95,7 +95,7 @@ class DSCDAN(NetworkClustering):
         that collapsed ends the phase: its row says why (collapsed), and has no clusters.
     phases_ : dict of str to ndarray of shape (at most 2000, d), float32
         Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
-    examples_ : dict of str to ndarray of shape (at most 64, d), float32
+    examples_ : dict of str to ndarray of shape (at most 64, d)
         ``"rows"``, and what the decoder makes of them: ``"decoded"``, and ``"decoded_noisy"`` from
         codes with noise, drawn for each row.
     n_connected_components_, component_sizes_
@@ -187,14 +187,18 @@ class DSCDAN(NetworkClustering):
         """Return the autoencoder's codes ``mu`` of rows, shape (m, n_codes), float32."""
         check_is_fitted(self)
         rows = check_rows(self, X, reset=False)
-        return outputs_of(CodesOf(self._network), RowReader(rows, self._device))
+        return outputs_of(CodesOf(self._network), self._reader(rows))
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Return what the decoder makes of the rows' codes, shape (m, d), float32."""
+        """Return what the decoder makes of the rows' codes, shape (m, d).
+
+        float32, but float64 where the fitted rows lie so far from zero that float32 would round
+        them away.
+        """
         check_is_fitted(self)
         rows = check_rows(self, X, reset=False)
         both = torch.nn.Sequential(CodesOf(self._network), DecodedOf(self._network))
-        return outputs_of(both, RowReader(rows, self._device))
+        return self._put_back(outputs_of(both, self._reader(rows)))
 
     def _fit(self, rows: Any, recipe: DSCDANRecipe, most: int) -> None:
         n = int(rows.shape[0])
@@ -204,7 +208,7 @@ class DSCDAN(NetworkClustering):
         join_processes(self._device)
         self.phases_, self.rounds_ = {}, []
         fit = self._begin(rows, recipe, n_outputs)
-        reader = RowReader(rows, fit.device)
+        reader = self._reader(rows)
         network = self._network
         rng = np.random.default_rng(fit.seed)
         network.measure(reader.sample(rng))
@@ -369,12 +373,17 @@ class DSCDAN(NetworkClustering):
         self._keep_partition(chosen.partition)
 
     def _phase(self, reader: RowReader, module: torch.nn.Module) -> np.ndarray:
-        return outputs_of(module, RowReader(reader.rows[self.phase_rows_], self._device))
+        return outputs_of(module, self._reader(reader.rows[self.phase_rows_]))
 
     def _examples(self, reader: RowReader, recipe: DSCDANRecipe) -> dict[str, np.ndarray]:
         shown = self.phase_rows_[:: max(1, len(self.phase_rows_) // _EXAMPLES)][:_EXAMPLES]
-        some = RowReader(reader.rows[shown], self._device)
-        return decoded_twice(self._network, some, recipe.loss.noise, self._seed)
+        some = self._reader(reader.rows[shown])
+        examples = decoded_twice(self._network, some, recipe.loss.noise, self._seed)
+        return {name: self._put_back(array) for name, array in examples.items()}
+
+    def _put_back(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows (m, d) where the caller's lie: the reader took them to about zero."""
+        return rows if self._offset is None else rows + self._offset
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         kept, arrays = super()._to_state()

@@ -168,6 +168,8 @@ class SANet(
             given = np.shape(X) if isinstance(X, (list, tuple)) else tuple(getattr(X, "shape", ()))
             rows = check_rows(self, X, reset=True)
             self.image_shape_ = resolve_shape(self.image_shape, given, self.n_features_in_)
+            if self._image_shape is None and min(self.image_shape_[:2]) > 1:
+                self._image_shape = self.image_shape_  # flat rows that are images all the same
             recipe = recipe_for(self.layers, self.assign, self.image_shape_)
             self.layers_ = recipe.layers
             if self.layers == "default" and self.image_shape_[:2] == (1, 1):

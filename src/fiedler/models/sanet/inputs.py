@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fiedler.exceptions import FlatImagesWarning, InputError
+from fiedler.models.rows import refuse_channels_first
 
 # Rows that show whether all of them may be pixels.
 _LOOKED_AT = 256
@@ -34,6 +35,7 @@ def resolve_shape(
         If the shape does not fit.
     """
     if wanted is None:
+        refuse_channels_first(given[1:])
         wanted = given[1:] if len(given) in (3, 4) else (1, 1, -1)
     try:
         shape = np.empty((1, n_features), dtype=bool).reshape(1, *wanted).shape[1:]

@@ -212,7 +212,7 @@ def judging_graphs(
     count = _count(len(places))
     raw = binary_graph(options.index(rows, count, "euclidean").graph())
     near = binary_graph(search.cut(min(count, search.n_neighbors)))
-    learned = mixed_affinity([near, binary_graph(nearest_neighbors(places, count))])
+    learned = mixed_affinity([near, binary_graph(nearest_neighbors(places, count, check=False))])
     return [mixed_affinity([raw, learned]), mixed_affinity([raw, near])]
 
 

@@ -366,7 +366,7 @@ def _chosen_points(rows: np.ndarray, layer: SpectralLayer, rng: np.random.Genera
     if layer.landmark_choice == "uniform":
         return np.asarray(rows[_choose(len(rows), layer.landmarks, rng)])
     sample = rows[_choose(len(rows), 2000, rng)]
-    nearest = NeighborIndex(sample, 7).graph().distances[:, -1]
+    nearest = NeighborIndex(sample, 7, check=False).graph().distances[:, -1]
     kernel = KernelOperator(rows, sigma=median_sigma(nearest))
     return np.asarray(rows[np.sort(greedy_landmarks(kernel, layer.landmarks, rng))])
 

@@ -211,7 +211,7 @@ class SpectralNet(NetworkClustering):
         self._device = own_device(torch.device(resolve_device(self.device)))
         join_processes(self._device)
         fit = self._start(rows, recipe, n_outputs, labels, given)
-        reader = RowReader(rows, fit.device)
+        reader = self._reader(rows)
         space, inner = self._train_front(fit, recipe, reader, labels, given)
         self._keep_components(space.graph)
         with self._timed("training"):

@@ -122,7 +122,7 @@ class SpectralNetRecipe(ShortRepr):
         check_part("training", self.training, (Training,), "auto")
         object.__setattr__(self, "affinity", _resolved(self.affinity))
         known = isinstance(self.affinity, (KNN, Epsilon, BatchAffinity))
-        if not (known or callable(self.affinity)):
+        if not known and (not callable(self.affinity) or isinstance(self.affinity, type)):
             raise InputError(
                 f"affinity must be one of {list(_AFFINITIES)}, KNN(...), Epsilon(...), Gaussian() "
                 "with a sigma that is measured, BatchAffinity(...) or a function f(A, B), got "

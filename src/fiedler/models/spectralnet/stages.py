@@ -77,6 +77,7 @@ def _neighbors(fit: Fit, rows: Any, k: int) -> np.ndarray:
             recall=fit.options.recall,
             random_state=fit.seed,
             device=fit.options.device,
+            check=False,
             progress=fit.progress,
         )
         return {"indices": graph.indices}
@@ -101,7 +102,7 @@ def batch_function(
                 scale=affinity.scale,
             )
         else:
-            rows = reader.rows[indices]
+            rows = reader.stored(indices)
             weights = _checked_call(affinity, rows).to(reader.device)
         if known is None:
             return weights

@@ -1,0 +1,33 @@
+"""Checks of options that are numbers, for the objects of every room above."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+from fiedler.exceptions import InputError
+
+
+def is_whole(value: Any, low: int = 1) -> bool:
+    """Tell whether a value is an integer, of Python or numpy, that is not too small."""
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= low
+
+
+def is_positive(value: Any) -> bool:
+    """Tell whether a value is a real number above zero."""
+    return not isinstance(value, bool) and isinstance(value, Real) and float(value) > 0
+
+
+def check_whole(name: str, value: Any, low: int = 1) -> None:
+    """Raise InputError, naming the option, unless a value is an integer of at least ``low``."""
+    if not is_whole(value, low):
+        raise InputError(f"{name} must be an integer of at least {low}, got {value!r}.")
+
+
+def check_widths(name: str, value: Any) -> None:
+    """Raise InputError unless a value is a tuple of positive integers, such as ``(64,)``."""
+    if not isinstance(value, (tuple, list)) or not all(is_whole(width) for width in value):
+        raise InputError(
+            f"{name} must be a tuple of positive integers, such as (64,) or (512, 256), got "
+            f"{value!r}."
+        )
