@@ -59,6 +59,8 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
             estimator, X, reset=reset, accept_sparse="csr", dtype="numeric", ensure_all_finite=False
         )
     except TypeError as error:
+        if not hasattr(X, "columns"):  # of objects scikit-learn wants its own words
+            raise
         raise _not_numbers("dates or objects") from error
     except ValueError as error:
         if "could not convert string" in str(error):
