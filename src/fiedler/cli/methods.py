@@ -270,7 +270,7 @@ def estimate(
         features_of(shape),
         settings.most_clusters,
         method=method,
-        image_shape=tuple(given) if given else (shape[1:] if images else None),
+        image_shape=tuple(given) if isinstance(given, list) else shape[1:] if images else None,
         parameters=settings.parameters,
     )
 
