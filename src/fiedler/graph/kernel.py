@@ -235,27 +235,9 @@ class KernelOperator:
         Returns
         -------
         ndarray of shape (m, n)
-            All of it is in memory: pass a large ``Y`` in parts, or use :meth:`cross_matmat`.
+            All of it is in memory: pass a large ``Y`` in parts.
         """
         return _to_numpy(self._entries(self._new_left(Y, scales), self._left))
-
-    def cross_matmat(
-        self, Y: ArrayLike, V: NDArray[Any], *, scales: ArrayLike | None = None
-    ) -> NDArray[Any]:
-        """Product of :meth:`cross` with ``V`` of shape ``(n, b)``, tile by tile.
-
-        Returns
-        -------
-        ndarray of shape (m, b)
-            In the type of ``V``.
-        """
-        new, vectors = self._new_left(Y, scales), self._to_tensor(V)
-        total = torch.zeros((len(new), vectors.shape[1]), dtype=torch.float64)
-        for a in range(0, len(new), self._tile):
-            for b in range(0, self.shape[0], self._tile):
-                tile = self._entries(new[a : a + self._tile], self._left[b : b + self._tile])
-                total[a : a + self._tile] += (tile @ vectors[b : b + self._tile]).cpu()
-        return total.numpy().astype(V.dtype, copy=False)
 
     def _row_scales(self, n: int, scales: ArrayLike | None) -> NDArray[np.float64]:
         """Scales ``s`` of the exponent ``-|x - y|^2 / (s_x s_y)``: ``s = sqrt(2) sigma``."""
