@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from brief import brief_dual
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -26,10 +27,8 @@ from fiedler import (
     ConvMap,
     DenseCoder,
     DenseMap,
-    DSCDANRecipe,
     Epsilon,
     Gaussian,
-    Round,
     SANet,
     Siamese,
     SpectralClustering,
@@ -362,7 +361,7 @@ def test_bad_affinities(make: Callable[..., Any], affinity: Any, message: str) -
         (Training, {"steps": 2.5}, "Training needs steps >= 1, .* got 2.5, 1024 and 0.001"),
         (Training, {"learning_rate": "a"}, "learning_rate > 0, got 1000, 1024 and 'a'"),
         (Training, {"patience": 2.5}, "patience must be None or at least 1, got 2.5"),
-        (Training, {"precision": "fp16"}, "'auto', 'bfloat16' or 'float32', got 'fp16'"),
+        (Training, {"precision": "fp16"}, "'auto', 'bfloat16', 'float32'], got 'fp16'"),
         (DenseMap, {"widths": 64}, r"tuple of positive integers, such as \(64,\) .* got 64"),
         (DenseMap, {"widths": (-3,)}, r"tuple of positive integers, .* got \(-3,\)"),
         (DenseCoder, {"widths": "ab"}, "widths must be a tuple of positive integers, .* got 'ab'"),
@@ -387,21 +386,7 @@ LEARNED: dict[str, Callable[..., Any]] = {
         recipe=SpectralNetRecipe(network=DenseMap((8,)), views=None, training=BRIEF),
         random_state=0,
     ),
-    "DSCDAN": partial(
-        DSCDAN,
-        3,
-        recipe=DSCDANRecipe(
-            coder=DenseCoder((8,)),
-            n_codes=4,
-            critic_width=8,
-            spectral=DenseMap((8,)),
-            pretraining=BRIEF,
-            rounds=(Round(training=BRIEF),),
-            views=None,
-            joint_batch=16,
-        ),
-        random_state=0,
-    ),
+    "DSCDAN": partial(DSCDAN, 3, recipe=brief_dual(BRIEF), random_state=0),
     "SANet": partial(SANet, 3, layers=[SpectralLayer(None)], assign="kmeans", random_state=0),
 }
 DATES = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=60), "size": range(60)})

@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from brief import brief_dual
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 
 from fiedler import (
     DSCDAN,
-    DenseCoder,
     DenseMap,
-    DSCDANRecipe,
-    Round,
     SANet,
     SpectralClustering,
     SpectralEmbedding,
@@ -60,17 +58,7 @@ class Lazy:
 BRIEF = SpectralNetRecipe(
     network=DenseMap((32,)), views=None, training=Training(steps=40, batch_size=150)
 )
-SHORT = Training(steps=30, batch_size=50)
-BRIEF_DUAL = DSCDANRecipe(
-    coder=DenseCoder((16,)),
-    n_codes=4,
-    critic_width=16,
-    spectral=DenseMap((16,)),
-    pretraining=SHORT,
-    rounds=(Round(training=SHORT),),
-    views=None,
-    joint_batch=16,
-)
+BRIEF_DUAL = brief_dual(Training(steps=30, batch_size=50))
 
 
 # Far from zero

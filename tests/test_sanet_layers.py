@@ -652,7 +652,10 @@ def test_large_maps_are_made_again_not_held(monkeypatch: pytest.MonkeyPatch) -> 
 
     def output() -> np.ndarray:
         stages: list[str] = []
-        tell = lambda stage, done, total: stages.append(stage)  # noqa: E731
+
+        def tell(stage: str, done: float, total: float) -> None:
+            stages.append(stage)
+
         rows = fit_network(source, layers, 3, OPTIONS, Checkpoints(None, ""), tell)[1].rows
         held.append("before layer 2: maps" in stages[: stages.index("layer 2: graphs")])
         return np.asarray(rows)

@@ -181,7 +181,7 @@ def test_settings_that_cannot_train(wrong: dict[str, Any], message: str) -> None
 
 
 def test_precision() -> None:
-    with pytest.raises(InputError, match="'auto', 'bfloat16' or 'float32', got 'half'"):
+    with pytest.raises(InputError, match=r"'auto', 'bfloat16', 'float32'\], got 'half'"):
         autocast(CPU, "half")  # type: ignore[arg-type]
     rows, layer = torch.ones(4, 4), nn.Linear(4, 2)
     for precision, dtype in [("float32", torch.float32), ("bfloat16", torch.bfloat16)]:

@@ -1,4 +1,4 @@
-"""Checks of options that are numbers, for the objects of every room above."""
+"""Checks of options, for the objects of every room above."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def check_whole(name: str, value: Any, low: int = 1) -> None:
     """Raise InputError, naming the option, unless a value is an integer of at least ``low``."""
     if not is_whole(value, low):
         raise InputError(f"{name} must be an integer of at least {low}, got {value!r}.")
+
+
+def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Raise InputError, naming the parameter and its choices, for any other value."""
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {list(allowed)}, got {value!r}.")
 
 
 def check_widths(name: str, value: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from fiedler.data.checks import is_whole
 from fiedler.data.images import MAX_PIXELS, SUFFIXES, Header, Mode, decode_image, read_header
 from fiedler.exceptions import InputError, UnreadableImagesError, warn_user
 from fiedler.progress import ProgressCallback, silent
@@ -255,8 +256,7 @@ def find_files(root: Path, suffixes: frozenset[str]) -> list[Path]:
 
 def _check_options(size: tuple[int, int] | None, mode: str | None) -> None:
     sides = size if isinstance(size, (tuple, list)) else ()
-    whole = all(isinstance(side, (int, np.integer)) for side in sides)
-    if size is not None and (len(sides) != 2 or not whole or min(sides) < 1):
+    if size is not None and (len(sides) != 2 or not all(map(is_whole, sides))):
         raise InputError(f"size must be (height, width), both at least 1; got {size!r}")
     if mode not in (None, "L", "RGB"):
         raise InputError(f"mode must be 'L' (grey) or 'RGB' (colour); got {mode!r}")

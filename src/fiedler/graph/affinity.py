@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fiedler.data.checks import check_choice
 from fiedler.exceptions import InputError
 from fiedler.graph.epsilon import Epsilon
-from fiedler.graph.fitted import Affinity, check_choice
+from fiedler.graph.fitted import Affinity
 from fiedler.graph.gaussian import Gaussian
 from fiedler.graph.given import FromCallable, Precomputed
 from fiedler.graph.knn import KNN

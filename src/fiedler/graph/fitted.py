@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from fiedler.exceptions import InputError
 from fiedler.graph.blocks import Metric
 from fiedler.graph.kernel import AffinityMatrix
 from fiedler.graph.neighbors import NeighborGraph, NeighborIndex, SearchMethod
@@ -95,9 +94,3 @@ def find_twins(indices: np.ndarray, distances: np.ndarray) -> np.ndarray:
     none = np.iinfo(np.int64).max
     lowest = np.where(equal, indices, none).min(axis=1)
     return np.where(equal.any(axis=1), lowest, -1)
-
-
-def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Raise InputError, naming the parameter and its choices, for any other value."""
-    if value not in allowed:
-        raise InputError(f"{name} must be one of {list(allowed)}, got {value!r}.")

@@ -8,14 +8,13 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from fiedler.data.checks import check_whole, is_positive
+from fiedler.data.checks import check_choice, check_whole, is_positive
 from fiedler.exceptions import InputError
 from fiedler.graph.blocks import RowBlocks
 from fiedler.graph.fitted import (
     CrossAffinity,
     FittedAffinity,
     SearchOptions,
-    check_choice,
     find_twins,
 )
 from fiedler.graph.kernel import KernelOperator, median_sigma

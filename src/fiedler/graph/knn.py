@@ -9,14 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from fiedler.data.checks import check_whole
+from fiedler.data.checks import check_choice, check_whole
 from fiedler.graph.blocks import Metric
 from fiedler.graph.directions import DirectedIndex, directed_index
 from fiedler.graph.fitted import (
     CrossAffinity,
     FittedAffinity,
     SearchOptions,
-    check_choice,
     find_twins,
 )
 from fiedler.graph.kernel import median_sigma

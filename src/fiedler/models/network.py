@@ -16,6 +16,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from fiedler.data.checks import is_whole
 from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError, warn_user
 from fiedler.graph import SearchOptions
 from fiedler.graph.laplacian import ordered_components
@@ -164,9 +165,7 @@ class NetworkClustering(
             refuse_channels_first(shape)
             return shape if len(shape) > 1 else (n_features,)
         given = self.image_shape
-        sizes = isinstance(given, (tuple, list)) and all(
-            isinstance(size, (int, np.integer)) for size in given
-        )
+        sizes = isinstance(given, (tuple, list)) and all(is_whole(size) for size in given)
         if not sizes or len(given) not in (2, 3) or math.prod(given) != n_features:
             raise InputError(
                 f"image_shape must be (h, w) or (h, w, channels) of {n_features} numbers, got "

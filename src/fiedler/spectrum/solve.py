@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from fiedler.data.checks import check_choice
 from fiedler.exceptions import InputError
-from fiedler.graph.fitted import check_choice
 from fiedler.graph.kernel import AffinityMatrix
 from fiedler.graph.laplacian import Laplacian, LaplacianKind, build_laplacian
 from fiedler.progress import ProgressCallback, silent

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fiedler.data.checks import is_positive, is_whole
+from fiedler.data.checks import check_choice, is_positive, is_whole
 from fiedler.exceptions import CollapsedOutputsError, InputError
 from fiedler.networks.short_repr import ShortRepr
 from fiedler.progress import ProgressCallback, silent
@@ -31,7 +31,7 @@ from fiedler.training.checkpoint import (
     module_arrays,
     optimizer_arrays,
 )
-from fiedler.training.precision import Precision, check_precision
+from fiedler.training.precision import PRECISIONS, Precision
 from fiedler.training.processes import is_first, sum_gradients
 
 _logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Training(ShortRepr):
             raise InputError(f"drop must be between 0 and 1, got {self.drop!r}.")
         if self.patience is not None and not is_whole(self.patience):
             raise InputError(f"patience must be None or at least 1, got {self.patience!r}.")
-        check_precision(self.precision)
+        check_choice("precision", self.precision, PRECISIONS)
 
 
 class Task(ABC):

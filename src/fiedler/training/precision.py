@@ -7,16 +7,11 @@ from typing import Literal
 
 import torch
 
-from fiedler.exceptions import InputError
+from fiedler.data.checks import check_choice
 from fiedler.graph.precision import scan_dtype
 
 Precision = Literal["auto", "bfloat16", "float32"]
-
-
-def check_precision(precision: object) -> None:
-    """Raise InputError unless it is the name of a precision."""
-    if precision not in ("auto", "bfloat16", "float32"):
-        raise InputError(f"precision must be 'auto', 'bfloat16' or 'float32', got {precision!r}.")
+PRECISIONS = ("auto", "bfloat16", "float32")
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
@@ -25,7 +20,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     bfloat16 has float32's range, so gradients need no scaling. Losses, orthonormalisation and
     updates stay in float32 and float64.
     """
-    check_precision(precision)
+    check_choice("precision", precision, PRECISIONS)
     wanted = scan_dtype(device) if precision == "auto" else getattr(torch, precision)
     if wanted is torch.float32:
         return nullcontext()

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fiedler.data.checks import check_choice
 from fiedler.exceptions import InputError
 from fiedler.graph import Precomputed, resolve_affinity
-from fiedler.graph.fitted import check_choice
 from fiedler.models.embedding import SpectralEmbedding
 from fiedler.models.sanet.plain_layers import PLAIN_TYPES, PlainLayer
 from fiedler.models.sanet.values import Size, keep_counts, keep_sizes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fiedler.data.checks import check_choice
 from fiedler.exceptions import InputError
-from fiedler.graph.fitted import check_choice
 from fiedler.models.counts import check_count
 from fiedler.models.sanet.values import Size, keep_sizes
 from fiedler.networks.short_repr import ShortRepr

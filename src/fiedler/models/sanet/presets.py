@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fiedler.data.checks import check_choice
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, Epsilon, Gaussian
-from fiedler.graph.fitted import check_choice
 from fiedler.models.sanet.inputs import refuse_vectors
 from fiedler.models.sanet.layers import Layer, Procedure, SpectralLayer, VotingLayer
 from fiedler.models.sanet.network import check_layers

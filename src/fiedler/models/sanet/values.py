@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from fiedler.data.checks import is_whole
 from fiedler.exceptions import InputError
 
 Size = int | tuple[int, int]
@@ -28,7 +27,7 @@ def keep_counts(layer: Any, *names: str) -> None:
         value = getattr(layer, name)
         if value is None:
             continue
-        if not _is_positive(value):
+        if not is_whole(value):
             raise InputError(
                 f"{type(layer).__name__} {name} must be a positive integer, got {value!r}."
             )
@@ -48,15 +47,10 @@ def keep_sizes(layer: Any, *names: str) -> None:
         if value is None:
             continue
         sides = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
-        if not all(map(_is_positive, sides)):
+        if not all(map(is_whole, sides)):
             raise InputError(
                 f"{type(layer).__name__} {name} must be a positive integer or a pair "
                 f"(height, width) of them, got {value!r}."
             )
         plain = tuple(int(side) for side in sides)
         object.__setattr__(layer, name, plain if len(plain) == 2 else plain[0])
-
-
-def _is_positive(value: Any) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and value >= 1
