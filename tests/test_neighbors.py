@@ -29,7 +29,7 @@ from fiedler.graph import (
 from fiedler.graph import cells as cells_module
 from fiedler.graph.blocks import RowBlocks, block_size
 from fiedler.graph.calibration import true_neighbors
-from fiedler.graph.cell_directions import choose_directions
+from fiedler.graph.cell_directions import choose_scan
 from fiedler.graph.precision import cpu_multiplies_bfloat16
 
 
@@ -321,8 +321,10 @@ def test_what_directions_find_is_told_by_all_rows(
     noisy = wide_rows + np.random.default_rng(12).normal(0, 3, wide_rows.shape).astype(np.float32)
     rows, rng = RowBlocks(noisy), np.random.default_rng(0)
     truth = true_neighbors(rows, 8, rng, torch.device("cpu"))
-    directions, found = choose_directions(rows, truth, 0.5, rng, torch.device("cpu"))
+    scan = choose_scan(rows, truth, 0.5, rng)
+    directions, found = scan.directions, scan.found
     assert directions is not None
+    assert scan.dtype == dtype
     torch.testing.assert_close(directions.T @ directions, torch.eye(64), rtol=0, atol=1e-4)
     whole = rows.take(slice(None)).double()
     narrow = whole @ directions.double()
@@ -333,6 +335,22 @@ def test_what_directions_find_is_told_by_all_rows(
     assert 0.5 < kept.mean() < 1
     assert found.mean() == pytest.approx(kept.mean(), abs=0.05)
     assert (found | ~kept).mean() > 0.98, "what is found among all is found among the nearest"
+
+
+@pytest.mark.parametrize(("apart", "dtype"), [(1, torch.bfloat16), (30, torch.float32)])
+def test_bfloat16_only_where_it_tells_neighbors_apart(
+    apart: float, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (cells_module, cell_directions):
+        monkeypatch.setattr(module, "scan_dtype", lambda _: torch.bfloat16)
+    monkeypatch.setattr(cells_module, "ROWS_PER_CELL", 50)
+    rng = np.random.default_rng(14)
+    groups = rng.normal(size=(10, 20)) * apart
+    rows = (groups[rng.integers(10, size=4000)] + rng.normal(size=(4000, 20))).astype(np.float32)
+    index = NeighborIndex(rows, 8, method="cells", recall=0.95)
+    assert index.cells is not None
+    assert index.cells.scanned.dtype == dtype
+    assert recall_of(index.graph().indices, all_distances(rows, rows), own=True) > 0.93
 
 
 def test_full_recall_scans_every_cell(many_digits: np.ndarray) -> None:

@@ -28,12 +28,15 @@ class TrueNeighbors:
     neighbors : ndarray of shape (s, f), int64
         Nearest first, and more than k where there are.
     distances : ndarray of shape (s, f), float32
+    device : torch.device
+        Where products are computed.
     """
 
     k: int
     sample: np.ndarray
     neighbors: np.ndarray
     distances: np.ndarray
+    device: torch.device
 
     def recall_of(self, distances: np.ndarray) -> float:
         """Return the share of true neighbours among the ones found, at ``distances`` (n, k).
@@ -52,7 +55,8 @@ def true_neighbors(
     far = min(n - 1, _FAR * k)
     sample = np.sort(rng.choice(n, min(n, _SAMPLE_ROWS), replace=False))
     queries = rows.select(sample)
-    return TrueNeighbors(k, sample, *exact_search(rows, queries, far, own=sample, device=device))
+    found, distances = exact_search(rows, queries, far, own=sample, device=device)
+    return TrueNeighbors(k, sample, found, distances, device)
 
 
 def probes_for(

@@ -1,6 +1,9 @@
-"""The few principal directions in which wide rows are scanned, where these find the neighbours."""
+"""How candidates are scanned: in few principal directions and in bfloat16 where these find them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,14 +23,32 @@ _SAMPLE_BYTES = 64 << 20
 _POWER_STEPS = 1
 
 
-def choose_directions(
-    rows: RowBlocks,
-    truth: TrueNeighbors,
-    recall: float,
-    rng: np.random.Generator,
-    device: torch.device,
-) -> tuple[torch.Tensor | None, np.ndarray]:
-    """Choose the fewest leading principal directions that lose half of what may be lost, at most.
+@dataclass(frozen=True)
+class Scan:
+    """In which directions and precision candidates are scanned.
+
+    Attributes
+    ----------
+    directions : torch.Tensor of shape (d, r), float32, orthonormal columns, or None
+        None: whole rows.
+    dtype : torch.dtype
+    found : ndarray of shape (s, k), bool
+        Which neighbours of the sample are then among the candidates.
+    """
+
+    directions: torch.Tensor | None
+    dtype: torch.dtype
+    found: np.ndarray
+
+
+def choose_scan(
+    rows: RowBlocks, truth: TrueNeighbors, recall: float, rng: np.random.Generator
+) -> Scan:
+    """Choose the cheapest scan that loses half of what may be lost, at most.
+
+    That is the fewest leading principal directions, else whole rows, in the precision that the
+    device is fast in; else whole rows in float32: bfloat16 does not tell the rows of small groups
+    apart that lie far from each other.
 
     Candidates are ranked by ``|y|^2 - 2 (V^T x) (V^T y)``, with the norm of the whole row: what is
     left out of the product is that of the remainders, which is small beside the distances.
@@ -37,34 +58,32 @@ def choose_directions(
     rows : RowBlocks of shape (n, d)
         The rows to search.
     truth : TrueNeighbors
-        Exact neighbours of a sample, by which each number of directions is judged.
+        Exact neighbours of a sample, by which each scan is judged.
     recall : float in (0, 1]
         Share of true neighbours that the whole search must find.
     rng : numpy Generator
         Draws the rows that the directions are computed from.
-    device : torch.device
-        Where the products are computed.
 
     Returns
     -------
-    directions : torch.Tensor of shape (d, r), float32, orthonormal columns, or None
-        None: the whole rows are to be scanned, as no few directions do.
-    found : ndarray of shape (s, k), bool
-        Which neighbours of the sample are then among the candidates.
+    Scan
     """
-    everything = np.ones((len(truth.sample), truth.k), dtype=bool)
-    counts = range(_STEP, min(_MOST, rows.shape[1] // 2) + 1, _STEP)
-    if recall == 1.0 or rows.shape[1] < _NARROWEST_ROWS:
-        return None, everything
-    directions = _principal_directions(rows, max(counts), rng)
-    if directions is None:
-        return None, everything
-    directions = directions.to(device)
-    found_by = _found_by(rows, truth, directions, counts)
-    for count, found in zip(counts, found_by, strict=True):
-        if found.mean() >= 1 - (1 - recall) / 2:
-            return directions[:, :count].contiguous(), found
-    return None, everything
+    n_features, dtype = rows.shape[1], scan_dtype(truth.device)
+    counts = range(_STEP, min(_MOST, n_features // 2) + 1, _STEP)
+    wide = recall < 1.0 and n_features >= _NARROWEST_ROWS
+    directions = _principal_directions(rows, max(counts), rng) if wide else None
+    enough = 1 - (1 - recall) / 2
+    if directions is not None:
+        directions = directions.to(truth.device)
+        found_by = _found_by(rows, truth, directions, counts)
+        for count, found in zip(counts, found_by, strict=True):
+            if found.mean() >= enough:
+                return Scan(directions[:, :count].contiguous(), dtype, found)
+    if dtype != torch.float32:
+        (found,) = _found_by(rows, truth, None, [n_features])
+        if found.mean() >= enough:
+            return Scan(None, dtype, found)
+    return Scan(None, torch.float32, np.ones((len(truth.sample), truth.k), dtype=bool))
 
 
 def _principal_directions(
@@ -87,30 +106,30 @@ def _principal_directions(
 
 
 def _found_by(
-    rows: RowBlocks, truth: TrueNeighbors, directions: torch.Tensor, counts: range
+    rows: RowBlocks, truth: TrueNeighbors, directions: torch.Tensor | None, counts: Sequence[int]
 ) -> list[np.ndarray]:
     """Return which true neighbours are among the candidates in the first ``count`` directions.
 
     Their rivals are the sample's further neighbours: where few neighbours are lost, these are what
-    they are lost to.
+    they are lost to. Without directions whole rows are scanned, and only rounding loses any.
     """
     s, far = truth.neighbors.shape
     kept = min(truth.k + MARGIN, far)
-    device, dtype = directions.device, scan_dtype(directions.device)
-    queries = rows.take(truth.sample).to(device) @ directions
-    rivals = torch.empty(s, far, directions.shape[1], device=device)
-    norms = torch.empty(s, far, device=device)
+    found = [np.empty((s, truth.k), dtype=bool) for _ in counts]
+    device = truth.device
+    dtype = scan_dtype(device)
     size = block_size(rows.shape[1] * far, 6 << 20)
     for start in range(0, s, size):
         own = slice(start, start + size)
-        block = rows.take(truth.neighbors[own].reshape(-1)).to(device)
-        norms[own] = torch.linalg.vector_norm(block, dim=1).square_().view(-1, far)
-        rivals[own] = (block @ directions).view(-1, far, directions.shape[1])
-    queries, rivals = queries.to(dtype), rivals.to(dtype)
-    found = []
-    for count in counts:
-        product = rivals[:, :, :count] @ queries[:, :count, None]
-        score = torch.add(norms, product[:, :, 0], alpha=-2.0)
-        worst = score.kthvalue(kept, dim=1, keepdim=True).values
-        found.append((score[:, : truth.k] <= worst).cpu().numpy())
+        queries = rows.take(truth.sample[own]).to(device)
+        rivals = rows.take(truth.neighbors[own].reshape(-1)).to(device)
+        norms = torch.linalg.vector_norm(rivals, dim=1).square_().view(-1, far)
+        if directions is not None:
+            queries, rivals = queries @ directions, rivals @ directions
+        queries, rivals = queries.to(dtype), rivals.to(dtype).view(*norms.shape, -1)
+        for count, which in zip(counts, found, strict=True):
+            product = rivals[:, :, :count] @ queries[:, :count, None]
+            score = torch.add(norms, product[:, :, 0], alpha=-2.0)
+            worst = score.kthvalue(kept, dim=1, keepdim=True).values
+            which[own] = (score[:, : truth.k] <= worst).cpu().numpy()
     return found

@@ -73,11 +73,16 @@ def build_cells(
     rng: np.random.Generator,
     device: torch.device,
     directions: torch.Tensor | None = None,
+    dtype: torch.dtype | None = None,
 ) -> CellIndex:
-    """Group rows into about ``n / 400`` cells by a coarse k-means on a sample."""
+    """Group rows into about ``n / 400`` cells by a coarse k-means on a sample.
+
+    ``directions`` and ``dtype`` tell how they are scanned: by default whole, in the precision that
+    the device is fast in.
+    """
     n_cells = max(1, min(len(rows) // ROWS_PER_CELL, 4096))
     centroids = _coarse_centroids(rows, n_cells, rng, device, directions)
-    dtype = scan_dtype(device)
+    dtype = scan_dtype(device) if dtype is None else dtype
     cells, row_norms, narrowed = _place_rows(rows, centroids, directions, dtype)
     order = cells.argsort(stable=True).cpu()
     sizes = torch.bincount(cells, minlength=n_cells).cpu()

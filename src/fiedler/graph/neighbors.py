@@ -14,7 +14,7 @@ from fiedler.data.values import refuse_unusable
 from fiedler.exceptions import InputError
 from fiedler.graph.blocks import Metric, RowBlocks
 from fiedler.graph.calibration import probes_for, true_neighbors
-from fiedler.graph.cell_directions import choose_directions
+from fiedler.graph.cell_directions import choose_scan
 from fiedler.graph.cell_search import search_cells
 from fiedler.graph.cells import CellIndex, build_cells
 from fiedler.graph.exact_search import exact_search
@@ -134,9 +134,9 @@ class NeighborIndex:
     def _build_cells(self, recall: float, rng: np.random.Generator) -> None:
         """Group the rows into cells and measure how many of them a search must probe."""
         self._truth = true_neighbors(self.blocks, self.n_neighbors, rng, self.device)
-        directions, found = choose_directions(self.blocks, self._truth, recall, rng, self.device)
-        self.cells = build_cells(self.blocks, rng, self.device, directions)
-        self._n_probes = probes_for(self.cells, self.blocks, self._truth, found, recall)
+        scan = choose_scan(self.blocks, self._truth, recall, rng)
+        self.cells = build_cells(self.blocks, rng, self.device, scan.directions, scan.dtype)
+        self._n_probes = probes_for(self.cells, self.blocks, self._truth, scan.found, recall)
 
     def graph(self, progress: ProgressCallback = silent) -> NeighborGraph:
         """Find the neighbours of the rows themselves."""
