@@ -33,6 +33,7 @@ from fiedler.training import (
     outputs_of,
     train,
 )
+from fiedler.training.adam import Adam
 from fiedler.training.checkpoint import load_module, module_arrays
 from fiedler.training.codes import AutoencoderTask, SiameseTask
 from fiedler.training.loop import Task
@@ -323,6 +324,39 @@ def test_states_come_back_in_the_order_of_memory() -> None:
     assert_equal_states(two, one)
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert a.stride() == b.stride()
+
+
+@pytest.mark.parametrize("spec", [DenseMap((7,)), ConvMap((4,), 8)])
+def test_adam_is_that_of_torch(spec: Any) -> None:
+    ours, torchs, resumed = (build_map(spec, (6, 6, 3), 2, seed=0) for _ in range(3))
+    mine, theirs = Adam(ours.parameters()), torch.optim.Adam(torchs.parameters(), fused=True)
+    again = Adam(resumed.parameters())
+    generator = torch.Generator().manual_seed(0)
+    for step in range(6):
+        rows = torch.randn(9, 108, generator=generator)
+        for network, optimizer in ((ours, mine), (torchs, theirs), (resumed, again)):
+            optimizer.zero_grad()
+            network(rows).square().sum().backward()
+            if step == 2:  # a parameter without a gradient stays
+                next(network.parameters()).grad = None
+        theirs.param_groups[0]["lr"] = 0.01 / (step + 1)
+        mine.step(0.01 / (step + 1))
+        theirs.step()
+        again.step(0.01 / (step + 1))
+        assert_equal_states(ours, torchs)
+        arrays = again.arrays("state.")
+        again = Adam(resumed.parameters())
+        again.load(arrays, "state.")
+    assert_equal_states(ours, resumed)
+
+
+def test_training_does_not_import_the_compiler() -> None:
+    run = (
+        "import sys, numpy as np, fiedler; "
+        "fiedler.SpectralNet(2, random_state=0).fit(np.random.default_rng(0).normal(size=(60, 3)));"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", run]).returncode == 0
 
 
 # Rows

@@ -99,35 +99,6 @@ def load_module(module: nn.Module, arrays: dict[str, np.ndarray], prefix: str) -
     module.load_state_dict(state)
 
 
-def optimizer_arrays(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, np.ndarray]:
-    """Return an optimizer's tensors by prefixed name."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{prefix}{parameter}.{name}": _array(torch.as_tensor(value))
-        for parameter, values in state.items()
-        for name, value in values.items()
-    }
-
-
-def load_optimizer(
-    optimizer: torch.optim.Optimizer, arrays: dict[str, np.ndarray], prefix: str
-) -> None:
-    """Put back what :func:`optimizer_arrays` gave."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, array in arrays.items():
-        if key.startswith(prefix):
-            parameter, name = key.removeprefix(prefix).split(".", 1)
-            tensor = torch.from_numpy(np.array(array))
-            like = parameters[int(parameter)].detach()
-            if tensor.shape == like.shape:
-                # the fused step walks through memory: the order must be that of the parameter
-                tensor = torch.empty_like(like).copy_(tensor)
-            state.setdefault(int(parameter), {})[name] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
 def _array(tensor: torch.Tensor) -> np.ndarray:
     # a copy: a later stage may go on training the same module
     return tensor.detach().cpu().contiguous().numpy().copy()

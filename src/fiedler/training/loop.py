@@ -24,12 +24,11 @@ from fiedler.data.checks import check_choice, is_positive, is_whole
 from fiedler.exceptions import CollapsedOutputsError, InputError
 from fiedler.networks.short_repr import ShortRepr
 from fiedler.progress import ProgressCallback, silent
+from fiedler.training.adam import Adam
 from fiedler.training.checkpoint import (
     Checkpoint,
     load_module,
-    load_optimizer,
     module_arrays,
-    optimizer_arrays,
 )
 from fiedler.training.precision import PRECISIONS, Precision
 from fiedler.training.processes import is_first, sum_gradients
@@ -210,9 +209,7 @@ class _Loop:
         self.task, self.settings, self.stage, self.progress = task, settings, stage, progress
         self.seeds = (seed, zlib.crc32(stage.encode()))
         self.checkpoint = checkpoint
-        parameters = list(task.module.parameters())
-        fused = parameters[0].device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, fused=fused)
+        self.optimizer = Adam(task.module.parameters())
         self.rate = _Rate(settings, max(1, task.steps_per_epoch))
         self.history: list[dict[str, Any]] = []
         # losses since the last row of the history: of this run, and of the run gone on from
@@ -249,13 +246,11 @@ class _Loop:
 
     def _one_step(self) -> Tensor:
         rng = np.random.default_rng((*self.seeds, self.step))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate.at(self.step)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss = self.task.loss(self.step, rng)
         loss.backward()  # type: ignore[no-untyped-call]
         sum_gradients(self.task.module)
-        self.optimizer.step()
+        self.optimizer.step(self.rate.at(self.step))
         return loss.detach()
 
     def _log(self) -> bool:
@@ -302,7 +297,7 @@ class _Loop:
         }
         arrays = module_arrays(self.task.module, "module.")
         if not finished:
-            arrays |= optimizer_arrays(self.optimizer, "optimizer.")
+            arrays |= self.optimizer.arrays("optimizer.")
         self.checkpoint.write(self.stage, meta, arrays)
 
     def _resume(self) -> bool:
@@ -317,6 +312,6 @@ class _Loop:
         self.history = list(meta["history"])
         self.earlier = list(meta["losses"])
         if not meta["finished"]:
-            load_optimizer(self.optimizer, arrays, "optimizer.")
+            self.optimizer.load(arrays, "optimizer.")
         # interrupted just after the rate had fallen too low, it had ended without saying so
         return bool(meta["finished"]) or self.rate.ended

@@ -28,8 +28,8 @@ def join_processes(device: torch.device) -> None:
     """
     started = int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available()
     if started and not dist.is_initialized():
-        # This module keeps the group that is there when it is first imported, by torch's optimisers
-        # if by no one else, as defaults of its functions: the group's threads then outlive Python.
+        # This module keeps the group that is there when it is first imported (as torch's compiler
+        # and optimisers do) as defaults of its functions: the group's threads then outlive Python.
         importlib.import_module("torch.distributed.nn")
         if device.type == "cuda":
             torch.cuda.set_device(device)  # messages of objects travel by the current GPU
