@@ -35,7 +35,7 @@ from fiedler.exceptions import (
     InputError,
 )
 from fiedler.models.dscdan.recipe import settle
-from fiedler.models.dscdan.rounds import Clusters, changed_share, surest
+from fiedler.models.dscdan.rounds import Clusters, best_round, changed_share, surest
 from fiedler.networks.coder import build_coder
 from fiedler.networks.discriminators import GlobalCritic, LocalCritic
 from fiedler.networks.dual import DualNetwork, UnitRange
@@ -311,10 +311,18 @@ def test_what_a_fit_keeps(model: DSCDAN) -> None:
         joint = row["stage"] != "pretraining"
         assert set(row) == ROW | terms | ({"spectral"} if joint else set())
         assert all(np.isfinite(row[term]) for term in terms)
-    best = max(model.rounds_, key=lambda row: row["score"])
+    best = model.rounds_[best_round([row["score"] for row in model.rounds_])]
     assert best["kept"]
     kept = model.phases_[f"joint {best['round']}"]
     np.testing.assert_array_equal(kept, model.embedding_.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [([0.85], 0), ([0.85, 0.86], 1), ([0.853, 0.8525], 1), ([0.853, 0.85], 0), ([0, 1, 2], 2)],
+)
+def test_of_tied_rounds_the_last_is_kept(scores: list[float], best: int) -> None:
+    assert best_round(scores) == best
 
 
 def test_each_row_of_the_examples_has_noise_of_its_own() -> None:

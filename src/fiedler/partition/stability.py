@@ -11,7 +11,7 @@ from fiedler.spectrum import Eigenpairs
 
 _logger = logging.getLogger(__name__)
 # Modularities that are closer than this are tied.
-_TIE = 0.002
+TIE = 0.002
 # A walk of so many steps judges, where it sees so large a share of difference.
 _JUDGING_TIME = 256.0
 _CLEARLY = 0.05
@@ -71,7 +71,7 @@ def best_partition(
         Its place; the first of equals.
     """
     gains = np.asarray(gains, dtype=np.float64)
-    tied = [i for i, gain in enumerate(gains) if gain >= gains.max() - _TIE]
+    tied = [i for i, gain in enumerate(gains) if gain >= gains.max() - TIE]
     if len(tied) == 1:
         return tied[0]
     scores = np.array([markov_stability(pairs, partitions[i], _JUDGING_TIME) for i in tied])

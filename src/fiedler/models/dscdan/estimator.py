@@ -91,7 +91,7 @@ class DSCDAN(NetworkClustering):
     rounds_ : list of dict
         Of each round of the joint phase: round, clusters, changed (share of rows, against the
         round before or the codes), score (modularity on the graphs of rows and embeddings),
-        kept (whether it is the round whose networks are kept: that of the largest score). A round
+        kept (whether its networks are kept: the last of the largest score or tied with it). A round
         that collapsed ends the phase: its row says why (collapsed), and has no clusters.
     phases_ : dict of str to ndarray of shape (at most 2000, d), float32
         Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
@@ -361,8 +361,8 @@ class DSCDAN(NetworkClustering):
         )
 
     def _keep_best(self, snapshots: list[rounds.Snapshot], scores: list[float]) -> None:
-        """Take up the round of the largest score."""
-        best = int(np.argmax(scores))
+        """Take up the best round."""
+        best = rounds.best_round(scores)
         for i, row in enumerate(self.rounds_):
             # a round that collapsed, the last, has no snapshot
             row |= {"score": scores[i] if i < len(scores) else None, "kept": i == best}

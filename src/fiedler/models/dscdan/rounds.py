@@ -22,6 +22,7 @@ from fiedler.partition import Partition, modularity
 from fiedler.partition.centers import kmeans
 from fiedler.partition.consensus import embedding_graph
 from fiedler.partition.rebuild import mixed_affinity
+from fiedler.partition.stability import TIE
 from fiedler.training import RowReader, outputs_of
 from fiedler.training.dual import DualTask, JointTask
 from fiedler.training.spectral import Forward
@@ -176,3 +177,12 @@ def score_snapshots(
     embeddings = [embedding_graph(s.embedding, fit.options) for s in snapshots]
     mixed = mixed_affinity([graph, mixed_affinity(embeddings)])
     return [modularity(mixed, s.partition.labels) for s in snapshots]
+
+
+def best_round(scores: Sequence[float]) -> int:
+    """Return the last round whose score is the largest or tied with it.
+
+    A round that over-trains or merges classes falls by far more than a tie; one that only moves
+    rows at borders changes the score by chance, and has learned from the round before.
+    """
+    return max(i for i, score in enumerate(scores) if score >= max(scores) - TIE)
