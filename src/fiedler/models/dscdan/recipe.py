@@ -58,8 +58,8 @@ class Round(ShortRepr):
         Self-training: this share of the rows, those surest of their cluster in the round before,
         are taken as known: edges between their clusters are cut, random ties within added.
     training : Training or "auto"
-        ``"auto"``: 1,000 steps of 1,024 rows for images, 600 for vectors; three tenths of
-        that with a learned graph.
+        ``"auto"``: 1,000 steps of 1,024 rows for images, 600 for vectors; six tenths of that with
+        a learned graph.
     """
 
     graph: Any = None
@@ -268,4 +268,4 @@ def _settled_round(spec: Round, images: bool, few: bool) -> Round:
         steps = 100 if learned else 400
         return replace(spec, training=Training(steps, FEW_ROWS, 1e-3 if learned else 1e-2))
     steps = 1000 if images else 600
-    return replace(spec, training=Training(steps=int(0.3 * steps) if learned else steps))
+    return replace(spec, training=Training(steps=int(0.6 * steps) if learned else steps))
