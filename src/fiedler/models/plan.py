@@ -50,11 +50,18 @@ _NEIGHBORS = 7
 _EIGH_PRODUCTS_PER_SECOND_CORE = 8.0e9
 # An optimiser's step on a small network takes at least this long on any processor.
 _SECONDS_PER_STEP = 5.0e-3
+# Of a network's training steps with bfloat16, one core: of dense layers, and of convolutions with
+# what goes with them (views, normalisation). The second holds DSCDAN's decoder and its activations.
+_DENSE_OPERATIONS_PER_SECOND = 3.0e11
+_CONV_OPERATIONS_PER_SECOND = 7.0e10
+_TRAINING_BYTES = {"spectralnet": 100e6, "dscdan": 350e6}
 # The same for SANet, from single runs of its presets, one core: patches that get the places of
 # landmarks, windows with a graph of their own, pairs of a dense affinity, comparisons of patches.
 _SANET_BASE_BYTES = 600e6
 _SANET_BASE_SECONDS = 8.0
 _SANET_SECONDS_PER_PATCH = 1.3e-5
+# whitened patches have no few directions to compare them in
+_SANET_SECONDS_PER_WHITE_PATCH = 4.5e-5
 _SANET_SECONDS_PER_WINDOW = 1.7e-4
 _SANET_SECONDS_PER_PAIR = 6e-7
 _SANET_SECONDS_PER_PIXEL = 4e-9
@@ -207,7 +214,8 @@ def _estimate_network(
     row_shape = (int(d),) if image_shape is None else tuple(image_shape)
     work = network_work(method, given.get("recipe", "default"), row_shape, int(n))
     # forward and twice as much backward, two operations a product
-    rate = (3.0e11 if image_shape is None else 1.2e11) * cores
+    dense = image_shape is None
+    rate = (_DENSE_OPERATIONS_PER_SECOND if dense else _CONV_OPERATIONS_PER_SECOND) * cores
     training = 6.0 * work.products / (rate * (1.0 if cpu_multiplies_bfloat16() else 0.4))
     again = 1.0 if method == "spectralnet" else 1.3  # two read-outs
     assignment = again * 1.6e-5 * n * n_clusters / cores
@@ -218,7 +226,7 @@ def _estimate_network(
             "training": training + work.steps * _SECONDS_PER_STEP,
             "assignment": assignment,
         },
-        100e6 + max(search_bytes, n * d + n * _NEIGHBORS * 60.0 + outputs),
+        _TRAINING_BYTES[method] + max(search_bytes, n * d + n * _NEIGHBORS * 60.0 + outputs),
     )
 
 
@@ -266,7 +274,8 @@ def _seconds_of_layer(passage: Passage, n: float, n_clusters: int) -> float:
     points = min(float(landmarks), patches)
     dense = sum(isinstance(procedure.affinity, Gaussian) for procedure in layer.procedures)
     fitted = dense * points**2 * _SANET_SECONDS_PER_PAIR
-    return fitted + patches * _SANET_SECONDS_PER_PATCH * (numbers + 100.0) / 181.0
+    each = _SANET_SECONDS_PER_WHITE_PATCH if layer.whiten else _SANET_SECONDS_PER_PATCH
+    return fitted + patches * each * (numbers + 100.0) / 181.0
 
 
 def _search_cost(n: float, d: float, neighbors: int = _NEIGHBORS) -> tuple[float, float]:
