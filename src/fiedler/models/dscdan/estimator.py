@@ -17,12 +17,11 @@ from fiedler.models.dscdan.inspection import decoded_twice
 from fiedler.models.dscdan.recipe import DSCDANRecipe, check_codes, settle
 from fiedler.models.fitting import Fit, Source, fit_graph
 from fiedler.models.network import NetworkClustering
-from fiedler.models.readout import choose_clusters, rotate_by_batches
+from fiedler.models.readout import choose_clusters
 from fiedler.models.rows import check_rows, resolve_device
 from fiedler.networks.dual import CodesOf, DecodedOf, DualNetwork
 from fiedler.partition import Partition
 from fiedler.partition.centers import kmeans
-from fiedler.spectrum.ritz import rayleigh_ritz
 from fiedler.training import RowReader, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
 from fiedler.training.dual import DualTask
@@ -317,15 +316,7 @@ class DSCDAN(NetworkClustering):
     ) -> None:
         """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
         outputs = self._finite_outputs(reader)
-        if graph is not None:
-            rotation = rayleigh_ritz(outputs, graph, normalized=recipe.normalized)
-        elif callable(source):
-            size = recipe.rounds[0].training.batch_size
-            rotation = rotate_by_batches(
-                outputs, source, size, normalized=recipe.normalized, seed=self._seed
-            )
-        else:
-            rotation = rayleigh_ritz(outputs, source, normalized=recipe.normalized)
+        rotation = rounds.rotate(outputs, recipe, graph, source, self._seed)
         k = self._most
         if isinstance(self.n_clusters, str):
             embedding = outputs @ rotation.weights

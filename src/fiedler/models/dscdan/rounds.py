@@ -15,6 +15,7 @@ from fiedler.graph import KNN
 from fiedler.graph.known_labels import UNKNOWN, constrain_graph
 from fiedler.models.dscdan.recipe import DSCDANRecipe, LearnedGraph, Round
 from fiedler.models.fitting import Fit, Source, fit_graph, map_task
+from fiedler.models.readout import rotate_by_batches
 from fiedler.models.spectralnet.recipe import BatchAffinity
 from fiedler.networks import batch_affinity
 from fiedler.networks.dual import CodesOf, DualNetwork, HiddenOf
@@ -23,6 +24,7 @@ from fiedler.partition.centers import kmeans
 from fiedler.partition.consensus import embedding_graph
 from fiedler.partition.rebuild import mixed_affinity
 from fiedler.partition.stability import TIE
+from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
 from fiedler.training import RowReader, outputs_of
 from fiedler.training.dual import DualTask, JointTask
 from fiedler.training.spectral import Forward
@@ -153,6 +155,23 @@ def joint_task(
     labels = clusters.labels if recipe.cluster_prior else None
     dual = DualTask(network, reader, recipe.loss, recipe.joint_batch, precision, labels)
     return JointTask(spectral, dual, recipe.joint_weight)
+
+
+def rotate(
+    outputs: np.ndarray,
+    recipe: DSCDANRecipe,
+    graph: sp.csr_matrix | None,
+    source: Source | None,
+    seed: int,
+) -> RitzRotation:
+    """Return the rotation of outputs (n, m) to ordered eigenvectors of the rows' graph.
+
+    Without one it is that of the round's: of its batches, or of its own graph.
+    """
+    if graph is None and callable(source):
+        size = recipe.rounds[0].training.batch_size
+        return rotate_by_batches(outputs, source, size, normalized=recipe.normalized, seed=seed)
+    return rayleigh_ritz(outputs, source if graph is None else graph, normalized=recipe.normalized)
 
 
 def changed_share(before: np.ndarray, after: np.ndarray) -> float:
