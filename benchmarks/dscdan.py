@@ -45,7 +45,8 @@ NOTES = [
     "'unseen' scores the other 10,000, given to predict. cifar10_10k: 10,000 images at random.",
     "Published (Yang et al. 2019): MNIST .978/.941, MNIST-test .980/.946, USPS .869/.857, "
     "Fashion .662/.645. 'paper' is the published procedure with settings that it leaves open.",
-    "DEC, IDEC, VaDE, N2D: ClustPy's; pixels from 0 to 1, its default settings.",
+    "DEC, IDEC, VaDE, N2D: ClustPy's; pixels from 0 to 1, its default settings, but N2D "
+    "with UMAP as in its paper: its default, t-SNE to 10 dimensions, cannot be run.",
 ]
 
 

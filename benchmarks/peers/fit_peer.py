@@ -4,7 +4,8 @@
 
 Runs in ``.venv-peers``. Reads images (n, h, w) or (n, h, w, c), uint8, as rows of pixels from 0 to
 1, writes labels, prints seconds, peak memory and version as JSON. Every method has its package's
-default settings, k-means ten starts.
+default settings, k-means ten starts. But N2D: its default, t-SNE to as many dimensions as clusters,
+cannot be run with more than three; it has UMAP with the settings of its paper.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +35,18 @@ def clustpy_labels(method: str, rows: np.ndarray, k: int, seed: int) -> np.ndarr
             torch.library.define(f"torchvision::{name}", kinds)
     from clustpy import deep
 
-    model = getattr(deep, method)(n_clusters=k, random_state=seed)
+    model = getattr(deep, method)(n_clusters=k, random_state=seed, **_options(method, k))
     return np.asarray(model.fit(rows).labels_)
+
+
+def _options(method: str, k: int) -> dict[str, Any]:
+    """What a method is told besides the number of clusters and the seed."""
+    if method != "N2D":
+        return {}
+    from umap import UMAP
+
+    settings = {"n_components": k, "n_neighbors": 20, "min_dist": 0.0}
+    return {"manifold_class": UMAP, "manifold_params": settings}
 
 
 def umap_labels(rows: np.ndarray, k: int, seed: int) -> np.ndarray:
