@@ -28,6 +28,7 @@ from fiedler import (
     Upright,
     VotingLayer,
 )
+from fiedler.data.upright import upright
 from fiedler.exceptions import InputError
 from fiedler.graph import NeighborIndex, SearchOptions
 from fiedler.graph.shared import SharedSearch
@@ -43,7 +44,6 @@ from fiedler.models.sanet.maps import (
     orientation,
     pixels,
     pool,
-    upright,
 )
 from fiedler.models.sanet.memory import memory_needed
 from fiedler.models.sanet.network import Checkpoints, check_layers, fit_network, prepared_images

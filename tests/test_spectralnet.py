@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from fiedler import (
     SpectralNetRecipe,
     Training,
 )
+from fiedler.data.upright import upright_rows
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import (
     CollapsedOutputsError,
@@ -695,8 +697,35 @@ def test_what_auto_stands_for() -> None:
     assert (type(coded.network), coded.views) == (DenseMap, None)
     batches = settle(SpectralNetRecipe(affinity=BatchAffinity()), (28, 28), 5000)
     assert batches.views is None
+    still = settle(SpectralNetRecipe(views=RandomAffine(shear=0.0)), (28, 28), 5000)
+    shown = (images, few, coded, batches, still)
+    assert [s.upright for s in shown] == [True, False, False, False, False]
+    assert settle(SpectralNetRecipe(views=None, upright=True), (28, 28), 5000).upright
+    for vectors, shape in ((SpectralNetRecipe(upright=True), (6,)), (coded, (28, 28))):
+        with pytest.raises(InputError, match="upright=True needs images and a graph"):
+            settle(dataclasses.replace(vectors, upright=True), shape, 5000)
     with pytest.raises(InputError, match="random views need images, no codes, and the edges of a"):
         settle(SpectralNetRecipe(affinity=BatchAffinity(), views=RandomAffine()), (28, 28), 5000)
+
+
+@pytest.mark.parametrize("slanted", [True, False])
+def test_neighbours_are_those_of_upright_images(
+    slanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    fit_knn = KNN.fit
+
+    def spy(self: KNN, rows: np.ndarray, *args: Any) -> Any:
+        seen.append(rows)
+        return fit_knn(self, rows, *args)
+
+    monkeypatch.setattr(KNN, "fit", spy)
+    images = pictures(60, 8, 8)[0]
+    recipe = dataclasses.replace(CONV, views=RandomAffine(), upright="auto" if slanted else False)
+    SpectralNet(3, recipe=recipe, random_state=0).fit(images)
+    rows = images.reshape(60, -1)
+    np.testing.assert_array_equal(seen[0], upright_rows(rows, (8, 8)) if slanted else rows)
+    assert slanted != np.array_equal(seen[0], rows)
 
 
 def test_siamese_and_codes_of_an_image_folder(tmp_path: Path) -> None:

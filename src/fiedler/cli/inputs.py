@@ -64,6 +64,8 @@ class Opening:
         What makes rows of images or texts; their pixels or words if None.
     standardize : bool
         Give each numeric column mean 0 and standard deviation 1.
+    upright : bool
+        Bring images upright.
     """
 
     text_column: str | None = None
@@ -74,6 +76,7 @@ class Opening:
     labels_from: str | None = None
     encoder: EncoderChoice | None = None
     standardize: bool = False
+    upright: bool = False
 
     def to_state(self) -> dict[str, Any]:
         """The options as plain JSON values."""
@@ -92,6 +95,7 @@ class Opening:
             labels_from=state["labels_from"],
             encoder=None if encoder is None else EncoderChoice(**encoder),
             standardize=bool(state.get("standardize", False)),
+            upright=bool(state.get("upright", False)),
         )
 
 
@@ -177,6 +181,7 @@ def open_input(
             skip_unreadable=opening.skip_unreadable,
             encoder=_encoder(opening),
             standardize=opening.standardize,
+            upright=opening.upright,
             labels=None if by_folder else opening.labels_from,
             recipe=recipe,
             admit=admit,
@@ -198,7 +203,7 @@ def _open_dataset(
 ) -> Input:
     from fiedler.data import load_dataset, open_rows
 
-    if replace(opening, encoder=None, size=None) != Opening():
+    if replace(opening, encoder=None, size=None, upright=False) != Opening():
         raise InputError(
             f"{name} is a benchmark set, made already: leave out the options that say how to open "
             "files (mode, columns, labels)."
@@ -217,11 +222,14 @@ def _open_dataset(
             rows,
             image_size=opening.size,
             encoder=_encoder(opening),
+            upright=opening.upright,
             recipe=recipe,
             progress=progress,
         )
     prefix = "" if opening.encoder is None else f"Rows of {opening.encoder.name} from "
-    source = replace(source, texts=dataset.texts, description=f"{prefix}{dataset.description}")
+    changed = ", brought upright" if source.recipe.upright else ""
+    told = f"{prefix}{dataset.description}{changed}"
+    source = replace(source, texts=dataset.texts, description=told)
     opened = Input(name, source, KnownClasses(dataset.y, list(dataset.target_names)))
     return opened if recipe is not None else without_empty_texts(opened)
 

@@ -210,6 +210,14 @@ Standardize = Annotated[
         rich_help_panel=_INPUT,
     ),
 ]
+Upright = Annotated[
+    bool,
+    typer.Option(
+        "--upright",
+        help="Shear images until what they show does not slant: for handwriting on dark ground.",
+        rich_help_panel=_INPUT,
+    ),
+]
 LabelsFrom = Annotated[
     str | None,
     typer.Option(
@@ -263,6 +271,7 @@ def opening(
     skip_unreadable: bool = False,
     encoder: EncoderChoice | None = None,
     standardize: bool = False,
+    upright: bool = False,
 ) -> Opening:
     """How the user wants the input to be opened."""
     if column is not None and columns is not None:
@@ -276,6 +285,7 @@ def opening(
         labels_from=labels_from,
         encoder=encoder,
         standardize=standardize,
+        upright=upright,
     )
 
 

@@ -29,6 +29,7 @@ from fiedler.data.tables import (
     warn_of_spread,
 )
 from fiedler.data.text import TextVectorizer
+from fiedler.data.upright import upright_rows
 from fiedler.exceptions import InputError, UnreadableImagesError, warn_user
 from fiedler.progress import ProgressCallback
 
@@ -49,6 +50,7 @@ class Options:
     standardize: bool | None = None
     labels: str | None = None
     admit: Callable[[Kind, tuple[int, ...]], None] = lambda kind, shape: None
+    upright: bool | None = None
 
 
 def encoder_of(options: Options) -> Encoder | None:
@@ -283,6 +285,25 @@ def refuse(options: Options, why: str, *names: str) -> None:
     given = [name for name in names if getattr(options, name) is not None]
     if given:
         raise InputError(f"{', '.join(given)} cannot be given here: {why}.")
+
+
+def bring_upright(opened: Source) -> Source:
+    """Shear the images of a source upright; they are shown as they were.
+
+    Raises
+    ------
+    InputError
+        If the rows are no images.
+    """
+    if opened.kind != "images" or opened.recipe.encoder is not None:
+        raise InputError(f"upright=True is for the pixels of images; this is {opened.description}.")
+    shape = opened.shape[1:]
+    return replace(
+        opened,
+        rows=upright_rows(opened.rows, shape),
+        recipe=replace(opened.recipe, upright=True),
+        description=f"{opened.description}, brought upright",
+    )
 
 
 def check_kind(kind: Kind, name: str, recipe: SourceRecipe) -> None:

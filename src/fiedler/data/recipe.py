@@ -42,6 +42,8 @@ class SourceRecipe:
     wide : bool
         Whether the numeric columns are read in float64, because float32 would round them by a share
         of their spread.
+    upright : bool
+        Whether images were brought upright.
     """
 
     kind: Kind
@@ -52,6 +54,7 @@ class SourceRecipe:
     encoder: EncoderSpec | None = None
     scale: np.ndarray | None = field(default=None, compare=False)
     wide: bool = False
+    upright: bool = False
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what :meth:`from_state` needs: a JSON-able dict and a dict of arrays."""
@@ -69,6 +72,8 @@ class SourceRecipe:
             arrays["scale"] = self.scale
         if self.wide:
             settings["wide"] = True
+        if self.upright:
+            settings["upright"] = True
         return settings, arrays
 
     @classmethod
@@ -94,6 +99,7 @@ class SourceRecipe:
             encoder=spec,
             scale=arrays.get("scale"),
             wide=bool(settings.get("wide", False)),
+            upright=bool(settings.get("upright", False)),
         )
 
 

@@ -17,6 +17,7 @@ from fiedler.data.images import MAX_PIXELS, SUFFIXES, Mode
 from fiedler.data.openers import (
     Options,
     array_kind,
+    bring_upright,
     check_kind,
     check_recipe,
     encoder_of,
@@ -53,6 +54,7 @@ def open_rows(
     text: TextVectorizer | None = None,
     encoder: str | EncoderSpec | None = None,
     standardize: bool = False,
+    upright: bool = False,
     labels: str | None = None,
     recipe: SourceRecipe | None = None,
     admit: Callable[[Kind, tuple[int, ...]], None] = lambda kind, shape: None,
@@ -89,13 +91,17 @@ def open_rows(
         where it stopped.
     standardize : bool
         Give each numeric column of a table mean 0 and standard deviation 1.
+    upright : bool
+        Shear images until what they show does not slant (LeCun et al. 1998, section III.A): for
+        handwriting. On dark ground; held in memory as one array. They are shown as they were.
     labels : str, optional
         Column of a table, or field of a ``.jsonl``, that names the known class of each row. It
         becomes ``Source.labels``, and is not among the features.
     recipe : SourceRecipe, optional
         Open the source as an earlier one was opened (``Source.recipe``), to predict on it.
-        Excludes ``image_size``, ``image_mode``, ``text``, ``standardize``, and ``column`` but for
-        texts. An encoder that is code (a function, TorchScript) must be named again.
+        Excludes ``image_size``, ``image_mode``, ``text``, ``standardize``, ``upright``, and
+        ``column`` but for texts. An encoder that is code (a function, TorchScript) must be named
+        again.
     admit : callable
         Called as ``admit(kind, shape)`` before the images of a folder are decoded or an ``.npz`` is
         unpacked to rows of this shape (without an encoder); an error that it raises is passed on.
@@ -118,11 +124,17 @@ def open_rows(
         encoder = EncoderSpec(encoder)
     options = Options(
         column, image_size, image_mode, skip_unreadable, max_pixels, text, recipe, progress,
-        encoder, standardize or None, labels, admit,
+        encoder, standardize or None, labels, admit, upright or None,
     )  # fmt: skip
     if recipe is not None:
         refuse(
-            options, "the recipe decides this", "image_size", "image_mode", "text", "standardize"
+            options,
+            "the recipe decides this",
+            "image_size",
+            "image_mode",
+            "text",
+            "standardize",
+            "upright",
         )
         if recipe.kind != "text":
             refuse(options, "the recipe decides this", "column")
@@ -134,6 +146,8 @@ def open_rows(
         opened = _open_object(source, options)
     if recipe is not None:
         check_recipe(opened, recipe)
+    if upright or (recipe is not None and recipe.upright):
+        return bring_upright(opened)
     return opened
 
 

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from fiedler.data.upright import upright_rows
 from fiedler.graph import SearchOptions
 from fiedler.graph.known_labels import constrain_graph
 from fiedler.networks import RandomAffine
@@ -63,13 +64,28 @@ def fit_graph(
     rows: Any,
     labels: np.ndarray | None = None,
     given: sp.csr_matrix | None = None,
+    upright: tuple[int, ...] | None = None,
 ) -> sp.csr_matrix:
-    """Return the affinity of all rows, known labels worked in, the same in every process."""
+    """Return the affinity of all rows, known labels worked in, the same in every process.
+
+    Parameters
+    ----------
+    fit : Fit
+    affinity : Affinity
+    rows : array-like of shape (n, d)
+    labels : ndarray of shape (n,), int64, or None
+        Known labels, -1 where unknown.
+    given : csr_matrix of shape (n, n) or None
+        The affinity, where it is known.
+    upright : tuple of int or None
+        Shape of the images that rows are, to be brought upright before they are compared.
+    """
 
     def compute() -> dict[str, np.ndarray]:
         matrix = given
         if matrix is None:
-            matrix = sp.csr_matrix(affinity.fit(rows, fit.options).matrix)
+            compared = rows if upright is None else upright_rows(rows, upright)
+            matrix = sp.csr_matrix(affinity.fit(compared, fit.options).matrix)
         return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
 
     parts, n = from_first(compute), int(rows.shape[0])

@@ -54,6 +54,7 @@ _SECONDS_PER_STEP = 5.0e-3
 # what goes with them (views, normalisation). The second holds DSCDAN's decoder and its activations.
 _DENSE_OPERATIONS_PER_SECOND = 3.0e11
 _CONV_OPERATIONS_PER_SECOND = 7.0e10
+_SECONDS_PER_SHEARED_PIXEL = 1.6e-7
 _TRAINING_BYTES = {"spectralnet": 100e6, "dscdan": 350e6}
 # The same for SANet, from single runs of its presets, one core: patches that get the places of
 # landmarks, windows with a graph of their own, pairs of a dense affinity, comparisons of patches.
@@ -219,14 +220,16 @@ def _estimate_network(
     training = 6.0 * work.products / (rate * (1.0 if cpu_multiplies_bfloat16() else 0.4))
     again = 1.0 if method == "spectralnet" else 1.3  # two read-outs
     assignment = again * 1.6e-5 * n * n_clusters / cores
-    outputs = n * (n_clusters + 4.0) * 8.0 * 4.0
+    rest = n * d + n * _NEIGHBORS * 60.0 + n * (n_clusters + 4.0) * 8.0 * 4.0
+    # images are compared upright: one more copy of them
+    sheared = 0.0 if dense else n * d
     return _estimate(
         {
-            "graph": search,
+            "graph": search + _SECONDS_PER_SHEARED_PIXEL * sheared / cores,
             "training": training + work.steps * _SECONDS_PER_STEP,
             "assignment": assignment,
         },
-        _TRAINING_BYTES[method] + max(search_bytes, n * d + n * _NEIGHBORS * 60.0 + outputs),
+        _TRAINING_BYTES[method] + max(search_bytes + sheared, rest),
     )
 
 

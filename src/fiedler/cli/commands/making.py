@@ -26,6 +26,7 @@ def cluster(
     column: o.Column = None,
     columns: o.Columns = None,
     standardize: o.Standardize = False,
+    upright: o.Upright = False,
     labels_from: o.LabelsFrom = None,
     affinity: o.Affinity = None,
     neighbors: o.Neighbors = None,
@@ -63,7 +64,7 @@ def cluster(
     )  # fmt: skip
     opening = o.opening(
         size=size, mode=mode, column=column, columns=columns, labels_from=labels_from,
-        skip_unreadable=skip_unreadable, standardize=standardize,
+        skip_unreadable=skip_unreadable, standardize=standardize, upright=upright,
         encoder=o.encoder_choice(encoder, encoder_weights, encoder_scale),
     )  # fmt: skip
     terminal = Terminal(quiet=quiet, json=json)
@@ -204,6 +205,7 @@ def benchmark(
     column: o.Column = None,
     columns: o.Columns = None,
     standardize: o.Standardize = False,
+    upright: o.Upright = False,
     labels_from: o.LabelsFrom = None,
     skip_unreadable: o.Skip = False,
     quiet: o.Quiet = False,
@@ -219,7 +221,7 @@ def benchmark(
     """
     opening = o.opening(
         size=size, mode=mode, column=column, columns=columns, labels_from=labels_from,
-        skip_unreadable=skip_unreadable, standardize=standardize,
+        skip_unreadable=skip_unreadable, standardize=standardize, upright=upright,
         encoder=o.encoder_choice(encoder, encoder_weights, encoder_scale),
     )  # fmt: skip
     allowed = (*METHODS, "kmeans")

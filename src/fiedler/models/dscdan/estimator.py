@@ -223,7 +223,8 @@ class DSCDAN(NetworkClustering):
         graph = None
         if recipe.graph is not None:
             with self._timed("graph"):
-                graph = fit_graph(fit, recipe.graph, rows, None)
+                shape = self.row_shape_ if recipe.upright else None
+                graph = fit_graph(fit, recipe.graph, rows, upright=shape)
         self._keep_components(graph)
         if recipe.spectral is None and graph is None:
             self._cluster_codes(reader)

@@ -7,7 +7,13 @@ from typing import Any, Literal
 
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN
-from fiedler.models.spectralnet.recipe import FEW_ROWS, BatchAffinity, check_part, find_named
+from fiedler.models.spectralnet.recipe import (
+    FEW_ROWS,
+    BatchAffinity,
+    check_part,
+    find_named,
+    settle_upright,
+)
 from fiedler.networks import DenseMap, RandomAffine
 from fiedler.networks.coder import ConvCoder, DenseCoder
 from fiedler.networks.orthonormal import ORTHONORMALIZATIONS, Orthonormalization
@@ -118,6 +124,9 @@ class DSCDANRecipe(ShortRepr):
         Rounds end when no larger share of the rows changes its cluster.
     views : RandomAffine, None or "auto"
         Random views of images that shall stay together: beyond the paper. ``"auto"``: for images.
+    upright : bool or "auto"
+        Look for the neighbours of images among these sheared upright: beyond the paper. ``"auto"``:
+        where views shear them too.
     joint_weight : float
         Of the autoencoder's loss in the joint phase.
     joint_batch : int
@@ -148,6 +157,7 @@ class DSCDANRecipe(ShortRepr):
     rounds: tuple[Round, ...] = _ROUNDS
     settled: float = 0.001
     views: Any = "auto"
+    upright: Any = "auto"
     joint_weight: float = 0.1
     joint_batch: int = 128
     cluster_prior: bool = True
@@ -164,6 +174,7 @@ class DSCDANRecipe(ShortRepr):
         check_part("spectral", self.spectral, (DenseMap, type(None)))
         check_part("graph", self.graph, (KNN, type(None)))
         check_part("views", self.views, (RandomAffine, type(None)), "auto")
+        check_part("upright", self.upright, (bool,), "auto")
         if not self.rounds or not all(isinstance(r, Round) for r in self.rounds):
             raise InputError(
                 f"rounds must be a tuple of one or more Round(...), got {self.rounds!r}; "
@@ -211,6 +222,7 @@ _PAPER = DSCDANRecipe(
     rounds=(_PAPER_ROUND,) * 8,
     settled=0.01,
     views=None,
+    upright=False,
     joint_weight=1.0,
     normalized=False,
     extra_outputs=0,
@@ -254,10 +266,18 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
             f"random views need images; rows have shape {row_shape}. Set image_shape, or "
             "views=None."
         )
+    upright = settle_upright(recipe.upright, views, images and recipe.graph is not None, row_shape)
     if pretraining == "auto":
         pretraining = Training(steps=200, batch_size=256)
     rounds = tuple(_settled_round(spec, images, few) for spec in recipe.rounds)
-    return replace(recipe, coder=coder, views=views, pretraining=pretraining, rounds=rounds)
+    return replace(
+        recipe,
+        coder=coder,
+        views=views,
+        upright=upright,
+        pretraining=pretraining,
+        rounds=rounds,
+    )
 
 
 def _settled_round(spec: Round, images: bool, few: bool) -> Round:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from fiedler.data.upright import upright
 from fiedler.exceptions import InputError
 from fiedler.models.sanet.patches import patch_grid, unit_length
 from fiedler.models.sanet.plain_layers import (
@@ -149,29 +150,6 @@ def orientation(images: np.ndarray, floor: float) -> np.ndarray:
         down[:, -1] = images[:, -1] - images[:, -2]
     length = np.sqrt(across * across + down * down) + np.float32(floor)
     return np.concatenate([across / length, down / length], axis=3)
-
-
-def upright(images: np.ndarray, limit: float) -> np.ndarray:
-    """Shear images along their rows until their brightness has no mixed moment, (n, h, w, c)."""
-    height, width = images.shape[1:3]
-    mass = np.abs(images).sum(axis=3)
-    total = np.maximum(mass.sum(axis=(1, 2)), np.float32(1e-12))
-    down, across = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
-    y = down - ((mass.sum(axis=2) @ down) / total)[:, None]
-    x = across - ((mass.sum(axis=1) @ across) / total)[:, None]
-    mixed = np.einsum("nyx,ny,nx->n", mass, y, x)
-    spread = np.einsum("nyx,ny->n", mass, y * y)
-    shear = np.clip(mixed / np.maximum(spread, np.float32(1e-12)), -limit, limit)
-    # between two columns the value is interpolated; beyond the edges there is nothing
-    places = across + (shear[:, None] * y)[:, :, None]
-    left = np.floor(places).astype(np.int64)
-    share = (places - left)[..., None]
-    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (0, 0)))
-    near, far = (
-        np.take_along_axis(padded, np.clip(column + 1, 0, width + 1)[..., None], axis=2)
-        for column in (left, left + 1)
-    )
-    return np.asarray((1 - share) * near + share * far, dtype=np.float32)
 
 
 def channels_after(layer: PlainLayer, channels: Channels) -> Channels:

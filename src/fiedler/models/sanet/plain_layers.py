@@ -162,9 +162,9 @@ class Orientation(ShortRepr):
 class Upright(ShortRepr):
     """Images sheared along their rows until what they show stands upright.
 
-    Each row is moved by ``a (y - my)`` pixels, ``a = m11 / m02`` with the central second moments
-    of the brightness (absolute values, all channels), so that ``m11`` becomes 0, as in the
-    deslanted digits of LeCun et al. (1998), section III.A. What leaves the picture is lost.
+    As the deslanted digits of LeCun et al. (1998), section III.A: each row is moved by
+    ``a (y - my)`` pixels, ``a = m11 / m02`` with the central second moments of the brightness. What
+    leaves the picture is lost.
 
     Parameters
     ----------

@@ -290,7 +290,8 @@ class SpectralNet(NetworkClustering):
         if not recipe.uses_graph:
             return _Space(None, stages.batch_function(recipe.affinity, space, labels)), inner
         with self._timed("graph"):
-            graph = fit_graph(fit, recipe.affinity, space.rows, labels, given)
+            shape = self.row_shape_ if recipe.upright else None
+            graph = fit_graph(fit, recipe.affinity, space.rows, labels, given, shape)
         return _Space(graph, None), inner
 
     def _read_out(

@@ -88,6 +88,9 @@ class SpectralNetRecipe(ShortRepr):
     views : RandomAffine, None or "auto"
         Random views of images that shall stay together: beyond the paper. ``"auto"``: for images
         where the affinity is a graph and there are no codes.
+    upright : bool or "auto"
+        Look for the neighbours of images among these sheared upright: beyond the paper. ``"auto"``:
+        where views shear them too.
     normalized : bool
         The normalised Laplacian's loss.
     orthonormalization : {"cholesky", "qr"}
@@ -107,6 +110,7 @@ class SpectralNetRecipe(ShortRepr):
     affinity: Any = _GRAPH
     network: Any = "auto"
     views: Any = "auto"
+    upright: Any = "auto"
     normalized: bool = True
     orthonormalization: Orthonormalization = "cholesky"
     alternate: bool = False
@@ -120,6 +124,7 @@ class SpectralNetRecipe(ShortRepr):
         check_part("network", self.network, (DenseMap, ConvMap), "auto")
         check_part("views", self.views, (RandomAffine, type(None)), "auto")
         check_part("training", self.training, (Training,), "auto")
+        check_part("upright", self.upright, (bool,), "auto")
         object.__setattr__(self, "affinity", _resolved(self.affinity))
         known = isinstance(self.affinity, (KNN, Epsilon, BatchAffinity))
         if not known and (not callable(self.affinity) or isinstance(self.affinity, type)):
@@ -174,6 +179,7 @@ _PAPER = SpectralNetRecipe(
     affinity=BatchAffinity(n_neighbors=3, scale_neighbor=2),
     network=DenseMap((1024, 1024, 512), batch_norm=False, head="tanh"),
     views=None,
+    upright=False,
     normalized=False,
     alternate=True,
     extra_outputs=0,
@@ -205,4 +211,19 @@ def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -
             f"have shape {row_shape}, affinity is {recipe.affinity!r}. Set image_shape, or "
             "views=None."
         )
-    return replace(recipe, network=network, views=views, training=training)
+    upright = settle_upright(recipe.upright, views, images and recipe.uses_graph, row_shape)
+    return replace(recipe, network=network, views=views, upright=upright, training=training)
+
+
+def settle_upright(
+    upright: Any, views: RandomAffine | None, images: bool, row_shape: tuple[int, ...]
+) -> bool:
+    """Return whether neighbours are looked for among images brought upright."""
+    if upright == "auto":
+        return views is not None and views.shear > 0
+    if upright and not images:
+        raise InputError(
+            "upright=True needs images and a graph of their pixels (affinity=KNN(), no codes); "
+            f"rows have shape {row_shape}. Set image_shape, or upright=False."
+        )
+    return bool(upright)
