@@ -154,6 +154,33 @@ def test_a_folder_by_an_encoder_then_predict_report_compare_export(
     assert not (workplace / "net.onnx").exists()
 
 
+def test_images_upright_and_new_ones_too(tmp_path: Path) -> None:
+    """Bars of two kinds, each at any slant: which kind shows only once they stand."""
+    rng = np.random.default_rng(0)
+    for i in range(80):
+        picture = np.zeros((20, 40), dtype=np.uint8)
+        slant, wide = rng.uniform(-0.9, 0.9), 2 + 5 * (i % 2)
+        for row in range(2, 18):
+            middle = 20 + round(slant * (row - 10))
+            picture[row, middle - wide : middle + wide] = 200
+        (tmp_path / "bars" / f"{i % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "bars" / f"{i % 2}" / f"{i:02}.png")
+    options = ("-k", 2, "--method", "spectral", "--labels-from", "folder")
+    done = run("cluster", "bars", *options, "--upright", "-o", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["metrics"]["acc"] == 1.0
+    assert record["input"]["description"].endswith("brought upright")
+    labels = read_labels(tmp_path / "run" / "labels.csv")
+    new = run("predict", "run", "bars", cwd=tmp_path)
+    found = dict(line.split(",")[:2] for line in new.stdout.splitlines()[1:])
+    assert {name: str(label) for name, label in labels.items()} == found
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
+    refused = run("cluster", "table.csv", "--upright", "-o", "no", cwd=tmp_path)
+    assert refused.returncode == 3
+    assert "--upright is for the pixels of images" in refused.stderr
+
+
 def test_encoder_options_belong_to_an_encoder(workplace: Path) -> None:
     for option in (["--encoder-weights", "x"], ["--encoder-scale", "half"]):
         done = run("cluster", "x", "-o", "run", *option, cwd=workplace)
