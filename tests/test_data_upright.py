@@ -24,6 +24,10 @@ def test_flat_rows_in_any_blocks(
     shape: tuple[int, ...], kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = (RNG.random((11, *shape)) * 255).astype(kind)
+    if kind is np.uint8:
+        as_floats = images.astype(np.float64).reshape(11, -1)
+        same = upright_rows(images.reshape(11, -1), shape)
+        np.testing.assert_array_equal(upright_rows(as_floats, shape), same)
     rows = images.reshape(11, -1)
     wanted = upright(images.astype(np.float32).reshape(11, *(*shape, 1)[:3])).reshape(11, -1)
     for size in (1, 4 * rows.shape[1], 10**6):

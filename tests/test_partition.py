@@ -525,7 +525,7 @@ def test_merging_takes_the_stable_one_of_tied_starts(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         assign_module, "micro_clusters", lambda *_, **__: (next(starts), np.zeros((3, 12)))
     )
-    monkeypatch.setattr(stability_module, "_TIE", 1.0)
+    monkeypatch.setattr(stability_module, "TIE", 1.0)
     monkeypatch.setattr(stability_module, "_JUDGING_TIME", 16)
     found = assign_labels(pairs.vectors, 3, method="merge", affinity=affinity, pairs=pairs)
     assert same_partition(found.labels, right)

@@ -62,15 +62,18 @@ def upright_rows(rows: Any, image_shape: tuple[int, ...]) -> np.ndarray:
     Returns
     -------
     ndarray of the shape and dtype of the rows
-        Integers are rounded.
+        Rounded where all numbers are whole, so that pixels give the same as bytes and as floats.
     """
     shape = (*image_shape, 1)[:3]
     found: np.ndarray = np.empty(rows.shape, dtype=rows.dtype)
     block = max(1, _BLOCK_PIXELS // math.prod(shape))
-    for start in range(0, int(rows.shape[0]), block):
+    starts = range(0, int(rows.shape[0]), block)
+    whole = np.issubdtype(rows.dtype, np.integer) or all(
+        np.array_equal(part, np.rint(part))
+        for part in (np.asarray(rows[start : start + block]) for start in starts)
+    )
+    for start in starts:
         images = np.asarray(rows[start : start + block], dtype=np.float32).reshape(-1, *shape)
         sheared = upright(images).reshape(len(images), *rows.shape[1:])
-        found[start : start + block] = (
-            np.rint(sheared) if np.issubdtype(rows.dtype, np.integer) else sheared
-        )
+        found[start : start + block] = np.rint(sheared) if whole else sheared
     return found
