@@ -29,7 +29,9 @@ def test_flat_rows_in_any_blocks(
         same = upright_rows(images.reshape(11, -1), shape)
         np.testing.assert_array_equal(upright_rows(as_floats, shape), same)
     rows = images.reshape(11, -1)
-    wanted = upright(images.astype(np.float32).reshape(11, *(*shape, 1)[:3])).reshape(11, -1)
+    darkest = rows.min(axis=1, keepdims=True).astype(np.float32)
+    above = rows.astype(np.float32) - darkest
+    wanted = upright(above.reshape(11, *(*shape, 1)[:3])).reshape(11, -1) + darkest
     for size in (1, 4 * rows.shape[1], 10**6):
         monkeypatch.setattr(upright_module, "_BLOCK_PIXELS", size)
         found = upright_rows(rows, shape)
@@ -46,6 +48,12 @@ def test_rows_of_a_memory_map_stay_as_they_are(tmp_path: Path) -> None:
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     np.testing.assert_array_equal(upright_rows(mapped, (3, 4)), upright_rows(rows, (3, 4)))
     np.testing.assert_array_equal(mapped, rows)
+
+
+def test_a_large_offset_costs_no_digits() -> None:
+    rows = RNG.random((7, 30))
+    far = upright_rows(rows + 1e9, (5, 6))
+    np.testing.assert_allclose(far - 1e9, upright_rows(rows, (5, 6)), atol=1e-5)
 
 
 def test_slants_of_one_figure_come_together() -> None:

@@ -52,10 +52,13 @@ def upright(images: np.ndarray, limit: float = 1.0) -> np.ndarray:
 def upright_rows(rows: Any, image_shape: tuple[int, ...]) -> np.ndarray:
     """Bring images upright, block by block.
 
+    Brightness counts from each image's darkest pixel, and what comes in from outside is as dark: so
+    a constant that is added to all pixels stays one, and costs no digits.
+
     Parameters
     ----------
     rows : array-like of shape (n, ...)
-        Images, flat or not: an array, a memory map, an ImageFolder. Worked on as float32.
+        Images, flat or not: an array, a memory map, an ImageFolder. Sheared in float32.
     image_shape : tuple of int
         (h, w) or (h, w, c).
 
@@ -73,7 +76,9 @@ def upright_rows(rows: Any, image_shape: tuple[int, ...]) -> np.ndarray:
         for part in (np.asarray(rows[start : start + block]) for start in starts)
     )
     for start in starts:
-        images = np.asarray(rows[start : start + block], dtype=np.float32).reshape(-1, *shape)
-        sheared = upright(images).reshape(len(images), *rows.shape[1:])
-        found[start : start + block] = np.rint(sheared) if whole else sheared
+        part = np.asarray(rows[start : start + block])
+        darkest = part.min(axis=tuple(range(1, part.ndim)), keepdims=True)
+        images = (part - darkest).astype(np.float32).reshape(-1, *shape)
+        sheared = upright(images).reshape(part.shape)
+        found[start : start + block] = (np.rint(sheared) if whole else sheared) + darkest
     return found

@@ -51,10 +51,11 @@ _EIGH_PRODUCTS_PER_SECOND_CORE = 8.0e9
 # An optimiser's step on a small network takes at least this long on any processor.
 _SECONDS_PER_STEP = 5.0e-3
 # Of a network's training steps with bfloat16, one core: of dense layers, and of convolutions with
-# what goes with them (views, normalisation). The second holds DSCDAN's decoder and its activations.
+# what goes with them (views, normalisation).
 _DENSE_OPERATIONS_PER_SECOND = 3.0e11
 _CONV_OPERATIONS_PER_SECOND = 7.0e10
 _SECONDS_PER_SHEARED_PIXEL = 1.6e-7
+# Activations and weights; DSCDAN has a decoder too.
 _TRAINING_BYTES = {"spectralnet": 100e6, "dscdan": 350e6}
 # The same for SANet, from single runs of its presets, one core: patches that get the places of
 # landmarks, windows with a graph of their own, pairs of a dense affinity, comparisons of patches.

@@ -25,11 +25,7 @@ from fiedler.exceptions import CollapsedOutputsError, InputError
 from fiedler.networks.short_repr import ShortRepr
 from fiedler.progress import ProgressCallback, silent
 from fiedler.training.adam import Adam
-from fiedler.training.checkpoint import (
-    Checkpoint,
-    load_module,
-    module_arrays,
-)
+from fiedler.training.checkpoint import Checkpoint, load_module, module_arrays
 from fiedler.training.precision import PRECISIONS, Precision
 from fiedler.training.processes import is_first, sum_gradients
 
