@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 import fiedler.data.upright as upright_module
-from fiedler import open_rows
+from fiedler import SpectralClustering, open_rows
 from fiedler.data import SourceRecipe
 from fiedler.data.upright import upright, upright_rows
+from fiedler.evaluation import accuracy
 from fiedler.exceptions import InputError
 
 RNG = np.random.default_rng(0)
@@ -69,6 +70,14 @@ def test_slants_of_one_figure_come_together() -> None:
         return float(np.linalg.norm(rows - rows.mean(axis=0), axis=1).max())
 
     assert spread(upright_rows(rows, (15, 31))) < 0.3 * spread(rows)
+
+
+def test_slanted_handwriting_is_told_apart(data_dir: Path) -> None:
+    """Measured .955; the rows as they are have .82."""
+    with np.load(data_dir / "usps11k.npz") as archive:
+        source, truth = open_rows(archive["X"], upright=True), archive["y"]
+    labels = SpectralClustering(10, random_state=0).fit_predict(source.rows)
+    assert accuracy(truth, labels) >= 0.88
 
 
 @pytest.mark.parametrize("colour", [False, True])
