@@ -469,10 +469,11 @@ def test_the_published_procedure_runs() -> None:
 def test_the_published_procedure_is_that_of_the_paper() -> None:
     paper = DSCDANRecipe.named("paper")
     assert (paper.whole_map, paper.normalized, paper.views) == (True, False, None)
-    assert not settle(paper, (28, 28), 10_000).upright
-    assert settle(DSCDANRecipe(), (28, 28), 10_000).upright
-    with pytest.raises(InputError, match="upright=True needs images"):
-        settle(DSCDANRecipe(upright=True), (50,), 10_000)
+    for name in ("upright", "gradients"):
+        assert not getattr(settle(paper, (28, 28), 10_000), name)
+        assert getattr(settle(DSCDANRecipe(), (28, 28), 10_000), name)
+        with pytest.raises(InputError, match=f"{name}=True needs images"):
+            settle(DSCDANRecipe(**{name: True}), (50,), 10_000)
     for shape, channels in (((28, 28), (16, 16, 32, 32)), ((16, 16), (16, 32))):
         coder = settle(paper, shape, 10_000).coder
         assert (coder.channels, coder.kernel, coder.batch_norm) == (channels, 3, False)

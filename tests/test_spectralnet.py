@@ -34,6 +34,7 @@ from fiedler import (
     SpectralNetRecipe,
     Training,
 )
+from fiedler.data.gradients import gradient_histograms
 from fiedler.data.upright import upright_rows
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import (
@@ -700,17 +701,22 @@ def test_what_auto_stands_for() -> None:
     still = settle(SpectralNetRecipe(views=RandomAffine(shear=0.0)), (28, 28), 5000)
     shown = (images, few, coded, batches, still)
     assert [s.upright for s in shown] == [True, False, False, False, False]
+    assert [s.gradients for s in shown] == [True, False, False, False, True]
+    radius = settle(SpectralNetRecipe(affinity=Epsilon(2.0)), (28, 28), 5000)
+    assert (radius.upright, radius.gradients) == (True, False)
     assert settle(SpectralNetRecipe(views=None, upright=True), (28, 28), 5000).upright
-    for vectors, shape in ((SpectralNetRecipe(upright=True), (6,)), (coded, (28, 28))):
-        with pytest.raises(InputError, match="upright=True needs images and a graph"):
-            settle(dataclasses.replace(vectors, upright=True), shape, 5000)
+    for vectors, shape in ((SpectralNetRecipe(), (6,)), (coded, (28, 28))):
+        for name in ("upright", "gradients"):
+            with pytest.raises(InputError, match=f"{name}=True needs images and a graph"):
+                settle(dataclasses.replace(vectors, **{name: True}), shape, 5000)
     with pytest.raises(InputError, match="random views need images, no codes, and the edges of a"):
         settle(SpectralNetRecipe(affinity=BatchAffinity(), views=RandomAffine()), (28, 28), 5000)
 
 
+@pytest.mark.parametrize("gradients", [True, False])
 @pytest.mark.parametrize("slanted", [True, False])
-def test_neighbours_are_those_of_upright_images(
-    slanted: bool, monkeypatch: pytest.MonkeyPatch
+def test_neighbours_are_those_of_upright_images_and_of_gradients(
+    slanted: bool, gradients: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[np.ndarray] = []
     fit_knn = KNN.fit
@@ -721,11 +727,15 @@ def test_neighbours_are_those_of_upright_images(
 
     monkeypatch.setattr(KNN, "fit", spy)
     images = pictures(60, 8, 8)[0]
-    recipe = dataclasses.replace(CONV, views=RandomAffine(), upright="auto" if slanted else False)
+    chosen = {"upright": "auto" if slanted else False, "gradients": "auto" if gradients else False}
+    recipe = dataclasses.replace(CONV, views=RandomAffine(), **chosen)
     SpectralNet(3, recipe=recipe, random_state=0).fit(images)
     rows = images.reshape(60, -1)
-    np.testing.assert_array_equal(seen[0], upright_rows(rows, (8, 8)) if slanted else rows)
-    assert slanted != np.array_equal(seen[0], rows)
+    wanted = upright_rows(rows, (8, 8)) if slanted else rows
+    if gradients:
+        wanted = gradient_histograms(wanted, (8, 8))
+    np.testing.assert_array_equal(seen[0], wanted)
+    assert (slanted or gradients) != np.array_equal(seen[0], rows)
 
 
 def test_siamese_and_codes_of_an_image_folder(tmp_path: Path) -> None:

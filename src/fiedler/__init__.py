@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fiedler.data import ImageFolder, load_dataset, open_rows
+    from fiedler.data import ImageFolder, gradient_histograms, load_dataset, open_rows
     from fiedler.graph import KNN, Epsilon, Gaussian, NeighborGraph, nearest_neighbors
     from fiedler.models import (
         DSCDAN,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 # Heavy imports (torch, scikit-learn) happen at first use of a name, not at `import fiedler`.
 _HOMES = {
     "ImageFolder": "data",
+    "gradient_histograms": "data",
     "load_dataset": "data",
     "open_rows": "data",
     "Epsilon": "graph",
@@ -121,6 +122,7 @@ __all__ = [
     "Upright",
     "VotingLayer",
     "__version__",
+    "gradient_histograms",
     "load",
     "load_dataset",
     "nearest_neighbors",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fiedler.cli.inputs import Opening, open_input
+from fiedler.cli.inputs import Opening, by_gradients, open_input, wants_gradients
 from fiedler.cli.methods import METHODS, Settings, build
 from fiedler.cli.run_folder import to_json
 from fiedler.cli.terminal import Terminal
@@ -62,7 +62,10 @@ def benchmark(
         rows = []
         for i, method in enumerate(methods):
             progress("methods", i, len(methods))
-            rows.append(_measure(method, _maker(method, k), opened.source.rows, truth, seeds))
+            own = opened
+            if wants_gradients(opening, method, None, opened.source.shape):
+                own = by_gradients(opened)
+            rows.append(_measure(method, _maker(method, k), own.source.rows, truth, seeds))
         progress("methods", len(methods), len(methods))
     if terminal.json:
         told = {"input": name, "shape": opened.source.shape, "clusters": k, "seeds": seeds}

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fiedler.cli.inputs import ROW_NAMES, Input, Opening, open_input, save_recipe
+from fiedler.cli.inputs import (
+    ROW_NAMES,
+    Input,
+    Opening,
+    by_gradients,
+    open_input,
+    save_recipe,
+    wants_gradients,
+)
 from fiedler.cli.methods import (
     Job,
     Settings,
@@ -165,8 +173,10 @@ class _Run:
         start = time.perf_counter()
         request = self.request
         self.opened = open_input(request.name, request.opening, self.progress, admit=admit)
-        self.seconds["reading"] = time.perf_counter() - start
         self._choose(self.opened.row_name, self.opened.source.shape, force)
+        if self._wants_gradients(self.opened.source.shape):
+            self.opened = by_gradients(self.opened)
+        self.seconds["reading"] = time.perf_counter() - start
 
     def _choose(self, row_name: str, shape: tuple[int, ...], force: bool) -> None:
         """Choose the method for such rows, and refuse it if they are too many."""
@@ -174,9 +184,18 @@ class _Run:
         job = Job(row_name, shape, self.request.opening.encoder is not None)
         self.method, self.reason = choose_method(settings, job)
         check_parameters(settings, self.method)
-        self.cost = estimate(shape, settings, self.method, images=len(shape) > 2)
+        rows = shape
+        if self._wants_gradients(shape):
+            from fiedler.data.gradients import count_gradient_features
+
+            rows = (shape[0], count_gradient_features(shape[1:]))
+        self.cost = estimate(rows, settings, self.method, images=len(rows) > 2)
         if not force:
-            refuse_if_too_large(self.cost, shape)
+            refuse_if_too_large(self.cost, rows)
+
+    def _wants_gradients(self, shape: tuple[int, ...]) -> bool:
+        affinity = self.request.settings.parameters.get("affinity")
+        return wants_gradients(self.request.opening, self.method, affinity, shape)
 
     def fit(self, checkpoint: Path | None) -> None:
         """Fit the method, or take the model that an interrupted run has left."""

@@ -66,6 +66,8 @@ class Opening:
         Give each numeric column mean 0 and standard deviation 1.
     upright : bool
         Bring images upright.
+    gradients : bool, optional
+        Make rows of the gradients of images; None: where the method compares rows as they are.
     """
 
     text_column: str | None = None
@@ -77,6 +79,7 @@ class Opening:
     encoder: EncoderChoice | None = None
     standardize: bool = False
     upright: bool = False
+    gradients: bool | None = None
 
     def to_state(self) -> dict[str, Any]:
         """The options as plain JSON values."""
@@ -96,6 +99,7 @@ class Opening:
             encoder=None if encoder is None else EncoderChoice(**encoder),
             standardize=bool(state.get("standardize", False)),
             upright=bool(state.get("upright", False)),
+            gradients=state.get("gradients"),
         )
 
 
@@ -182,6 +186,7 @@ def open_input(
             encoder=_encoder(opening),
             standardize=opening.standardize,
             upright=opening.upright,
+            gradients=bool(opening.gradients),
             labels=None if by_folder else opening.labels_from,
             recipe=recipe,
             admit=admit,
@@ -198,12 +203,33 @@ def open_input(
     return opened if recipe is not None else without_empty_texts(opened)
 
 
+def wants_gradients(opening: Opening, method: str, affinity: Any, shape: tuple[int, ...]) -> bool:
+    """Whether opened images are yet to be described by their gradients.
+
+    Where the user did not say: for the method that compares rows as they are, unless the affinity
+    has settings of its own, as a radius, which are of pixels.
+    """
+    if opening.gradients is not None or opening.encoder is not None or method != "spectral":
+        return False
+    from fiedler.graph import Epsilon, Gaussian
+
+    images = len(shape) > 2 and min(shape[1:3]) > 1
+    return images and not isinstance(affinity, (Epsilon, Gaussian))
+
+
+def by_gradients(opened: Input) -> Input:
+    """Describe opened images by their gradients."""
+    from fiedler.data.openers import describe_by_gradients
+
+    return replace(opened, source=describe_by_gradients(opened.source))
+
+
 def _open_dataset(
     name: str, opening: Opening, progress: ProgressCallback, recipe: SourceRecipe | None
 ) -> Input:
     from fiedler.data import load_dataset, open_rows
 
-    if replace(opening, encoder=None, size=None, upright=False) != Opening():
+    if replace(opening, encoder=None, size=None, upright=False, gradients=None) != Opening():
         raise InputError(
             f"{name} is a benchmark set, made already: leave out the options that say how to open "
             "files (mode, columns, labels)."
@@ -223,11 +249,13 @@ def _open_dataset(
             image_size=opening.size,
             encoder=_encoder(opening),
             upright=opening.upright,
+            gradients=bool(opening.gradients),
             recipe=recipe,
             progress=progress,
         )
     prefix = "" if opening.encoder is None else f"Rows of {opening.encoder.name} from "
     changed = ", brought upright" if source.recipe.upright else ""
+    changed += ", by their gradients" if source.recipe.gradients else ""
     told = f"{prefix}{dataset.description}{changed}"
     source = replace(source, texts=dataset.texts, description=told)
     opened = Input(name, source, KnownClasses(dataset.y, list(dataset.target_names)))

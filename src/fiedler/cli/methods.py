@@ -7,7 +7,7 @@ exports read what they need from the estimator itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,13 +57,10 @@ class MethodSpec:
         ``"module:Class"``, imported when it is used.
     summary : str
         What it does, for the help.
-    suits : callable
-        From a `Job` to the reason why ``--method auto`` takes this method for it, or None.
     """
 
     estimator: str
     summary: str
-    suits: Callable[[Job], str | None]
 
     def load(self) -> Any:
         """The class of the estimator."""
@@ -72,7 +69,7 @@ class MethodSpec:
         return resolve(self.estimator)
 
 
-def _spectral_suits(job: Job) -> str:
+def _why_spectral(job: Job) -> str:
     n, what = job.shape[0], job.row_name
     if job.encoded:
         return f"the encoder has already made features of the {what}, whose neighbours tell groups"
@@ -80,54 +77,24 @@ def _spectral_suits(job: Job) -> str:
         return "neighbours among tf-idf rows share words, and nothing needs to be trained"
     if what == "images":
         return (
-            f"{n:,} images are compared as they are, in seconds; photographs of things need an "
-            "--encoder"
+            f"{n:,} images are compared by the directions of their edges, in seconds; photographs "
+            "of things need an --encoder, and --method spectralnet trains a network"
         )
     return f"{n:,} rows of numbers are compared as they are, and nothing needs to be trained"
 
 
-# Of fewer images nothing is learned; the training takes minutes up to this side, hours above.
-_FEWEST_IMAGES = 1000
-_LARGEST_SIDE = 32
-
-
-def _spectralnet_suits(job: Job) -> str | None:
-    n = job.shape[0]
-    small = len(job.shape) > 2 and max(job.shape[1:3]) <= _LARGEST_SIDE
-    if job.encoded or job.row_name != "images" or n < _FEWEST_IMAGES or not small:
-        return None
-    return (
-        f"{n:,} small images teach a network that small turns and shifts change nothing; "
-        "--method spectral takes seconds"
-    )
-
-
-def _sanet_suits(job: Job) -> None:
-    """Never by itself: on digits it is no better than SpectralNet, and nothing tells faces.
-
-    On faces it is far ahead (``benchmarks/EXPERIMENTS.md``), but with layers of their own.
-    """
-
-
-# `--method auto` takes the first of these that gives a reason; the last one always does.
 METHODS: dict[str, MethodSpec] = {
+    "spectral": MethodSpec("fiedler.models:SpectralClustering", "neighbour graph, eigenvectors"),
     "spectralnet": MethodSpec(
-        "fiedler.models:SpectralNet",
-        "a network into the eigenspace of the neighbour graph",
-        _spectralnet_suits,
+        "fiedler.models:SpectralNet", "a network into the eigenspace of the neighbour graph"
     ),
     "sanet": MethodSpec(
         "fiedler.models:SANet",
         "layers of spectral analysis of image patches (faces: --set layers=faces)",
-        _sanet_suits,
     ),
     "dscdan": MethodSpec(
         "fiedler.models:DSCDAN",
         "an autoencoder and a network into the eigenspace, trained together",
-        lambda job: None,
-    ),
-    "spectral": MethodSpec(
-        "fiedler.models:SpectralClustering", "neighbour graph, eigenvectors", _spectral_suits
     ),
 }
 
@@ -169,16 +136,13 @@ def _positive(value: Any) -> int | None:
 
 
 def choose_method(settings: Settings, job: Job) -> tuple[str, str]:
-    """Name of the method to run, and why: what the user asked for, or what suits the job."""
+    """Name of the method to run, and why: what the user asked for, or spectral clustering.
+
+    By itself no network is trained: minutes, where neighbours tell as much in seconds.
+    """
     if settings.method != AUTO:
         return settings.method, "asked for"
-    for name, spec in METHODS.items():
-        reason = spec.suits(job)
-        if reason is not None:
-            return name, reason
-    raise InputError(
-        f"no method suits {job.shape[0]} {job.row_name}: name one of {', '.join(METHODS)}."
-    )
+    return "spectral", _why_spectral(job)
 
 
 def check_parameters(settings: Settings, method: str) -> set[str]:

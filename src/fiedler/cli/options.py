@@ -218,6 +218,14 @@ Upright = Annotated[
         rich_help_panel=_INPUT,
     ),
 ]
+Gradients = Annotated[
+    bool | None,
+    typer.Option(
+        "--gradients/--no-gradients",
+        help="Compare images by the directions of their edges.  [images of --method spectral: yes]",
+        rich_help_panel=_INPUT,
+    ),
+]
 LabelsFrom = Annotated[
     str | None,
     typer.Option(
@@ -272,6 +280,7 @@ def opening(
     encoder: EncoderChoice | None = None,
     standardize: bool = False,
     upright: bool = False,
+    gradients: bool | None = None,
 ) -> Opening:
     """How the user wants the input to be opened."""
     if column is not None and columns is not None:
@@ -286,6 +295,7 @@ def opening(
         encoder=encoder,
         standardize=standardize,
         upright=upright,
+        gradients=gradients,
     )
 
 

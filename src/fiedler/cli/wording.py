@@ -9,6 +9,7 @@ _OPTIONS = (
     (r"skip_unreadable=True", "--skip-unreadable"),
     (r"standardize=True", "--standardize"),
     (r"\bupright=True", "--upright"),
+    (r"\bgradients=True", "--gradients"),
     (r"overwrite=True", "--overwrite"),
     (r"(?:image_)?size=\(height, width\)", "--size HEIGHTxWIDTH"),
     (r"\baffinity=KNN\((\d+)\)", r"--neighbors \1"),

@@ -19,6 +19,7 @@ from fiedler.data.folder import (
     find_images,
     relative_names,
 )
+from fiedler.data.gradients import gradient_histograms
 from fiedler.data.images import Mode
 from fiedler.data.recipe import Kind, Source, SourceRecipe
 from fiedler.data.tables import (
@@ -51,6 +52,7 @@ class Options:
     labels: str | None = None
     admit: Callable[[Kind, tuple[int, ...]], None] = lambda kind, shape: None
     upright: bool | None = None
+    gradients: bool | None = None
 
 
 def encoder_of(options: Options) -> Encoder | None:
@@ -295,15 +297,37 @@ def bring_upright(opened: Source) -> Source:
     InputError
         If the rows are no images.
     """
-    if opened.kind != "images" or opened.recipe.encoder is not None:
-        raise InputError(f"upright=True is for the pixels of images; this is {opened.description}.")
-    shape = opened.shape[1:]
+    shape = _pixels(opened, "upright=True")
     return replace(
         opened,
         rows=upright_rows(opened.rows, shape),
         recipe=replace(opened.recipe, upright=True),
         description=f"{opened.description}, brought upright",
     )
+
+
+def describe_by_gradients(opened: Source) -> Source:
+    """Make rows of the gradients of images; they are shown as they were.
+
+    Raises
+    ------
+    InputError
+        If the rows are no images, or smaller than 2 by 2 pixels.
+    """
+    shape = _pixels(opened, "gradients=True")
+    return replace(
+        opened,
+        rows=gradient_histograms(opened.rows, shape),
+        recipe=replace(opened.recipe, gradients=True),
+        description=f"{opened.description}, by their gradients",
+    )
+
+
+def _pixels(opened: Source, option: str) -> tuple[int, ...]:
+    """Shape of the images that the rows are; an error if they are none."""
+    if opened.kind != "images" or opened.recipe.encoder is not None:
+        raise InputError(f"{option} is for the pixels of images; this is {opened.description}.")
+    return opened.shape[1:]
 
 
 def check_kind(kind: Kind, name: str, recipe: SourceRecipe) -> None:

@@ -44,6 +44,8 @@ class SourceRecipe:
         of their spread.
     upright : bool
         Whether images were brought upright.
+    gradients : bool
+        Whether images were described by the orientations of their gradients.
     """
 
     kind: Kind
@@ -55,6 +57,7 @@ class SourceRecipe:
     scale: np.ndarray | None = field(default=None, compare=False)
     wide: bool = False
     upright: bool = False
+    gradients: bool = False
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what :meth:`from_state` needs: a JSON-able dict and a dict of arrays."""
@@ -74,6 +77,8 @@ class SourceRecipe:
             settings["wide"] = True
         if self.upright:
             settings["upright"] = True
+        if self.gradients:
+            settings["gradients"] = True
         return settings, arrays
 
     @classmethod
@@ -100,6 +105,7 @@ class SourceRecipe:
             scale=arrays.get("scale"),
             wide=bool(settings.get("wide", False)),
             upright=bool(settings.get("upright", False)),
+            gradients=bool(settings.get("gradients", False)),
         )
 
 

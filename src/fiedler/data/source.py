@@ -20,6 +20,7 @@ from fiedler.data.openers import (
     bring_upright,
     check_kind,
     check_recipe,
+    describe_by_gradients,
     encoder_of,
     from_array,
     from_encoded_files,
@@ -55,6 +56,7 @@ def open_rows(
     encoder: str | EncoderSpec | None = None,
     standardize: bool = False,
     upright: bool = False,
+    gradients: bool = False,
     labels: str | None = None,
     recipe: SourceRecipe | None = None,
     admit: Callable[[Kind, tuple[int, ...]], None] = lambda kind, shape: None,
@@ -94,14 +96,17 @@ def open_rows(
     upright : bool
         Shear images until what they show does not slant (LeCun et al. 1998, section III.A): for
         handwriting. On dark ground; held in memory as one array. They are shown as they were.
+    gradients : bool
+        Make rows of the orientations of the images' gradients (:func:`gradient_histograms`), after
+        ``upright``: neighbours among them are alike in shape.
     labels : str, optional
         Column of a table, or field of a ``.jsonl``, that names the known class of each row. It
         becomes ``Source.labels``, and is not among the features.
     recipe : SourceRecipe, optional
         Open the source as an earlier one was opened (``Source.recipe``), to predict on it.
-        Excludes ``image_size``, ``image_mode``, ``text``, ``standardize``, ``upright``, and
-        ``column`` but for texts. An encoder that is code (a function, TorchScript) must be named
-        again.
+        Excludes ``image_size``, ``image_mode``, ``text``, ``standardize``, ``upright``,
+        ``gradients``, and ``column`` but for texts. An encoder that is code (a function,
+        TorchScript) must be named again.
     admit : callable
         Called as ``admit(kind, shape)`` before the images of a folder are decoded or an ``.npz`` is
         unpacked to rows of this shape (without an encoder); an error that it raises is passed on.
@@ -125,6 +130,7 @@ def open_rows(
     options = Options(
         column, image_size, image_mode, skip_unreadable, max_pixels, text, recipe, progress,
         encoder, standardize or None, labels, admit, upright or None,
+        gradients or None,
     )  # fmt: skip
     if recipe is not None:
         refuse(
@@ -135,6 +141,7 @@ def open_rows(
             "text",
             "standardize",
             "upright",
+            "gradients",
         )
         if recipe.kind != "text":
             refuse(options, "the recipe decides this", "column")
@@ -147,7 +154,9 @@ def open_rows(
     if recipe is not None:
         check_recipe(opened, recipe)
     if upright or (recipe is not None and recipe.upright):
-        return bring_upright(opened)
+        opened = bring_upright(opened)
+    if gradients or (recipe is not None and recipe.gradients):
+        opened = describe_by_gradients(opened)
     return opened
 
 

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from fiedler.data.gradients import gradient_histograms
 from fiedler.data.upright import upright_rows
 from fiedler.graph import SearchOptions
 from fiedler.graph.known_labels import constrain_graph
@@ -64,7 +65,7 @@ def fit_graph(
     rows: Any,
     labels: np.ndarray | None = None,
     given: sp.csr_matrix | None = None,
-    upright: tuple[int, ...] | None = None,
+    compare: Callable[[Any], Any] | None = None,
 ) -> sp.csr_matrix:
     """Return the affinity of all rows, known labels worked in, the same in every process.
 
@@ -77,14 +78,14 @@ def fit_graph(
         Known labels, -1 where unknown.
     given : csr_matrix of shape (n, n) or None
         The affinity, where it is known.
-    upright : tuple of int or None
-        Shape of the images that rows are, to be brought upright before they are compared.
+    compare : callable or None
+        From the rows to what is compared in their place (:func:`image_comparison`).
     """
 
     def compute() -> dict[str, np.ndarray]:
         matrix = given
         if matrix is None:
-            compared = rows if upright is None else upright_rows(rows, upright)
+            compared = rows if compare is None else compare(rows)
             matrix = sp.csr_matrix(affinity.fit(compared, fit.options).matrix)
         return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
 
@@ -93,6 +94,20 @@ def fit_graph(
     if labels is None:
         return graph
     return constrain_graph(graph, labels, np.random.default_rng(fit.seed))
+
+
+def image_comparison(
+    image_shape: tuple[int, ...], *, upright: bool, gradients: bool
+) -> Callable[[Any], Any] | None:
+    """Return what makes of images the rows whose neighbours are looked for; None for pixels."""
+    if not (upright or gradients):
+        return None
+
+    def compare(rows: Any) -> np.ndarray:
+        images = upright_rows(rows, image_shape) if upright else rows
+        return gradient_histograms(images, image_shape) if gradients else images
+
+    return compare
 
 
 def map_task(

@@ -27,6 +27,7 @@ def cluster(
     columns: o.Columns = None,
     standardize: o.Standardize = False,
     upright: o.Upright = False,
+    gradients: o.Gradients = None,
     labels_from: o.LabelsFrom = None,
     affinity: o.Affinity = None,
     neighbors: o.Neighbors = None,
@@ -65,6 +66,7 @@ def cluster(
     opening = o.opening(
         size=size, mode=mode, column=column, columns=columns, labels_from=labels_from,
         skip_unreadable=skip_unreadable, standardize=standardize, upright=upright,
+        gradients=gradients,
         encoder=o.encoder_choice(encoder, encoder_weights, encoder_scale),
     )  # fmt: skip
     terminal = Terminal(quiet=quiet, json=json)
@@ -206,6 +208,7 @@ def benchmark(
     columns: o.Columns = None,
     standardize: o.Standardize = False,
     upright: o.Upright = False,
+    gradients: o.Gradients = None,
     labels_from: o.LabelsFrom = None,
     skip_unreadable: o.Skip = False,
     quiet: o.Quiet = False,
@@ -222,6 +225,7 @@ def benchmark(
     opening = o.opening(
         size=size, mode=mode, column=column, columns=columns, labels_from=labels_from,
         skip_unreadable=skip_unreadable, standardize=standardize, upright=upright,
+        gradients=gradients,
         encoder=o.encoder_choice(encoder, encoder_weights, encoder_scale),
     )  # fmt: skip
     allowed = (*METHODS, "kmeans")

@@ -15,7 +15,7 @@ from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.dscdan import rounds
 from fiedler.models.dscdan.inspection import decoded_twice
 from fiedler.models.dscdan.recipe import DSCDANRecipe, check_codes, settle
-from fiedler.models.fitting import Fit, Source, fit_graph
+from fiedler.models.fitting import Fit, Source, fit_graph, image_comparison
 from fiedler.models.network import NetworkClustering
 from fiedler.models.readout import choose_clusters
 from fiedler.models.rows import check_rows, resolve_device
@@ -223,8 +223,10 @@ class DSCDAN(NetworkClustering):
         graph = None
         if recipe.graph is not None:
             with self._timed("graph"):
-                shape = self.row_shape_ if recipe.upright else None
-                graph = fit_graph(fit, recipe.graph, rows, upright=shape)
+                compare = image_comparison(
+                    self.row_shape_, upright=recipe.upright, gradients=recipe.gradients
+                )
+                graph = fit_graph(fit, recipe.graph, rows, compare=compare)
         self._keep_components(graph)
         if recipe.spectral is None and graph is None:
             self._cluster_codes(reader)

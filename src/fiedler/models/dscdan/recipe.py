@@ -12,7 +12,7 @@ from fiedler.models.spectralnet.recipe import (
     BatchAffinity,
     check_part,
     find_named,
-    settle_upright,
+    settle_comparison,
 )
 from fiedler.networks import DenseMap, RandomAffine
 from fiedler.networks.coder import ConvCoder, DenseCoder
@@ -127,6 +127,10 @@ class DSCDANRecipe(ShortRepr):
     upright : bool or "auto"
         Look for the neighbours of images among these sheared upright: beyond the paper. ``"auto"``:
         where views shear them too.
+    gradients : bool or "auto"
+        Look for the neighbours of images among their histograms of gradient orientation
+        (:func:`fiedler.gradient_histograms`): beyond the paper. ``"auto"``: for images whose graph
+        is a :class:`KNN`; the radius of an :class:`Epsilon` stays one of pixels.
     joint_weight : float
         Of the autoencoder's loss in the joint phase.
     joint_batch : int
@@ -158,6 +162,7 @@ class DSCDANRecipe(ShortRepr):
     settled: float = 0.001
     views: Any = "auto"
     upright: Any = "auto"
+    gradients: Any = "auto"
     joint_weight: float = 0.1
     joint_batch: int = 128
     cluster_prior: bool = True
@@ -175,6 +180,7 @@ class DSCDANRecipe(ShortRepr):
         check_part("graph", self.graph, (KNN, type(None)))
         check_part("views", self.views, (RandomAffine, type(None)), "auto")
         check_part("upright", self.upright, (bool,), "auto")
+        check_part("gradients", self.gradients, (bool,), "auto")
         if not self.rounds or not all(isinstance(r, Round) for r in self.rounds):
             raise InputError(
                 f"rounds must be a tuple of one or more Round(...), got {self.rounds!r}; "
@@ -223,6 +229,7 @@ _PAPER = DSCDANRecipe(
     settled=0.01,
     views=None,
     upright=False,
+    gradients=False,
     joint_weight=1.0,
     normalized=False,
     extra_outputs=0,
@@ -266,7 +273,10 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
             f"random views need images; rows have shape {row_shape}. Set image_shape, or "
             "views=None."
         )
-    upright = settle_upright(recipe.upright, views, images and recipe.graph is not None, row_shape)
+    graph = recipe.graph if images else None
+    upright, gradients = settle_comparison(
+        recipe.upright, recipe.gradients, views, graph, row_shape
+    )
     if pretraining == "auto":
         pretraining = Training(steps=200, batch_size=256)
     rounds = tuple(_settled_round(spec, images, few) for spec in recipe.rounds)
@@ -275,6 +285,7 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
         coder=coder,
         views=views,
         upright=upright,
+        gradients=gradients,
         pretraining=pretraining,
         rounds=rounds,
     )

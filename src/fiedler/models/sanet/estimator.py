@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from fiedler.data.gradients import gradient_histograms
 from fiedler.graph import SearchOptions
 from fiedler.models.counts import check_cluster_count, check_count
 from fiedler.models.estimator import SavedEstimator
@@ -33,6 +34,13 @@ from fiedler.models.sanet.sources import (
 )
 from fiedler.models.sanet.state import restore_state, to_state
 from fiedler.progress import silent
+
+
+def _judged(rows: Any, shape: tuple[int, ...], prepared: MapSource | None) -> Any:
+    """Return what partitions are judged by: the gradients of images, or rows without any."""
+    if prepared is not None:
+        rows, shape = prepared.rows.reshape(len(prepared), -1), prepared.shape
+    return gradient_histograms(rows, shape) if min(shape[:2]) > 1 else rows
 
 
 class SANet(
@@ -202,7 +210,7 @@ class SANet(
             k = most
             if isinstance(self.n_clusters, str) or rebuilt:
                 prepared = prepared_images(images, recipe.layers)
-                judged = rows if prepared is None else prepared.rows.reshape(len(output), -1)
+                judged = _judged(rows, self.image_shape_, prepared)
                 tell = progress if rebuilt else silent
                 wanted = self.n_clusters if isinstance(self.n_clusters, str) else most
                 readout = read_rebuilt(features, judged, wanted, most, self._options, tell)

@@ -126,7 +126,7 @@ def read_rebuilt(
     Candidates: k-means on the features; k-means on the leading eigenvectors of the graph of the
     images, weighted by several diffusion times; micro-clusters merged by modularity; and what
     :func:`fiedler.partition.rebuild_partition` makes of these. They, and those one exchange away,
-    are judged by modularity on an equal mix of the neighbour graphs of the raw rows and of what was
+    are judged by modularity on an equal mix of the neighbour graphs of the rows and of what was
     learned, of a tie by Markov stability (:func:`fiedler.partition.choose_partition`).
 
     Parameters
@@ -134,7 +134,7 @@ def read_rebuilt(
     features : ndarray of shape (n, f), float32
         Last maps.
     rows : array-like of shape (n, ...)
-        The images as they came, or as the layers before the first spectral one left them.
+        What describes the images without being learned: their gradients.
     k : int or {"auto", "eigengap", "modularity"}
         Clusters, or the rule that chooses at most ``most`` of them.
     most : int
@@ -205,7 +205,7 @@ def candidates(
 def judging_graphs(
     rows: Any, search: NeighborGraph, places: np.ndarray, options: SearchOptions
 ) -> list[sp.csr_matrix]:
-    """Return equal mixes of the graph of the raw rows and of what was learned.
+    """Return equal mixes of the graph of the rows and of what was learned.
 
     The first, learned from features and eigenvectors, judges; the second knows the features alone.
     """

@@ -16,7 +16,7 @@ from fiedler.exceptions import SmallNetworkWarning, warn_user
 from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, warn_disconnected
-from fiedler.models.fitting import Fit, fit_graph
+from fiedler.models.fitting import Fit, fit_graph, image_comparison
 from fiedler.models.network import NetworkClustering, digest
 from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device
@@ -290,8 +290,10 @@ class SpectralNet(NetworkClustering):
         if not recipe.uses_graph:
             return _Space(None, stages.batch_function(recipe.affinity, space, labels)), inner
         with self._timed("graph"):
-            shape = self.row_shape_ if recipe.upright else None
-            graph = fit_graph(fit, recipe.affinity, space.rows, labels, given, shape)
+            compare = image_comparison(
+                self.row_shape_, upright=recipe.upright, gradients=recipe.gradients
+            )
+            graph = fit_graph(fit, recipe.affinity, space.rows, labels, given, compare)
         return _Space(graph, None), inner
 
     def _read_out(

@@ -91,6 +91,10 @@ class SpectralNetRecipe(ShortRepr):
     upright : bool or "auto"
         Look for the neighbours of images among these sheared upright: beyond the paper. ``"auto"``:
         where views shear them too.
+    gradients : bool or "auto"
+        Look for the neighbours of images among their histograms of gradient orientation
+        (:func:`fiedler.gradient_histograms`): beyond the paper. ``"auto"``: for images whose graph
+        is a :class:`KNN`; the radius of an :class:`Epsilon` stays one of pixels.
     normalized : bool
         The normalised Laplacian's loss.
     orthonormalization : {"cholesky", "qr"}
@@ -111,6 +115,7 @@ class SpectralNetRecipe(ShortRepr):
     network: Any = "auto"
     views: Any = "auto"
     upright: Any = "auto"
+    gradients: Any = "auto"
     normalized: bool = True
     orthonormalization: Orthonormalization = "cholesky"
     alternate: bool = False
@@ -125,6 +130,7 @@ class SpectralNetRecipe(ShortRepr):
         check_part("views", self.views, (RandomAffine, type(None)), "auto")
         check_part("training", self.training, (Training,), "auto")
         check_part("upright", self.upright, (bool,), "auto")
+        check_part("gradients", self.gradients, (bool,), "auto")
         object.__setattr__(self, "affinity", _resolved(self.affinity))
         known = isinstance(self.affinity, (KNN, Epsilon, BatchAffinity))
         if not known and (not callable(self.affinity) or isinstance(self.affinity, type)):
@@ -180,6 +186,7 @@ _PAPER = SpectralNetRecipe(
     network=DenseMap((1024, 1024, 512), batch_norm=False, head="tanh"),
     views=None,
     upright=False,
+    gradients=False,
     normalized=False,
     alternate=True,
     extra_outputs=0,
@@ -211,19 +218,39 @@ def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -
             f"have shape {row_shape}, affinity is {recipe.affinity!r}. Set image_shape, or "
             "views=None."
         )
-    upright = settle_upright(recipe.upright, views, images and recipe.uses_graph, row_shape)
-    return replace(recipe, network=network, views=views, upright=upright, training=training)
+    affinity = recipe.affinity if images and recipe.uses_graph else None
+    upright, gradients = settle_comparison(
+        recipe.upright, recipe.gradients, views, affinity, row_shape
+    )
+    return replace(
+        recipe,
+        network=network,
+        views=views,
+        upright=upright,
+        gradients=gradients,
+        training=training,
+    )
 
 
-def settle_upright(
-    upright: Any, views: RandomAffine | None, images: bool, row_shape: tuple[int, ...]
-) -> bool:
-    """Return whether neighbours are looked for among images brought upright."""
+def settle_comparison(
+    upright: Any,
+    gradients: Any,
+    views: RandomAffine | None,
+    affinity: KNN | Epsilon | None,
+    row_shape: tuple[int, ...],
+) -> tuple[bool, bool]:
+    """Return whether neighbours are those of images brought upright, of gradients, or both.
+
+    ``affinity`` is the graph of images, None for other rows or without one.
+    """
+    for name, wanted in (("upright", upright), ("gradients", gradients)):
+        if wanted is True and affinity is None:
+            raise InputError(
+                f"{name}=True needs images and a graph of their pixels (affinity=KNN(), no "
+                f"codes); rows have shape {row_shape}. Set image_shape, or {name}=False."
+            )
     if upright == "auto":
-        return views is not None and views.shear > 0
-    if upright and not images:
-        raise InputError(
-            "upright=True needs images and a graph of their pixels (affinity=KNN(), no codes); "
-            f"rows have shape {row_shape}. Set image_shape, or upright=False."
-        )
-    return bool(upright)
+        upright = views is not None and views.shear > 0
+    if gradients == "auto":
+        gradients = isinstance(affinity, KNN)
+    return upright, gradients
