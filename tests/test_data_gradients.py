@@ -71,7 +71,7 @@ def test_flat_rows_in_any_blocks_and_from_a_file(
     images = RNG.integers(0, 255, (11, 10, 12), dtype=np.uint8)
     np.save(tmp_path / "images.npy", images)
     wanted = gradient_histograms(images)
-    monkeypatch.setattr(module, "_BLOCK_PIXELS", 250)
+    monkeypatch.setattr(module, "BLOCK_PIXELS", 250)
     np.testing.assert_allclose(gradient_histograms(images), wanted, atol=1e-6)
     flat = np.load(tmp_path / "images.npy", mmap_mode="r").reshape(11, -1)
     np.testing.assert_allclose(gradient_histograms(flat, (10, 12)), wanted, atol=1e-6)

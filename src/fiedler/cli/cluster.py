@@ -184,14 +184,12 @@ class _Run:
         job = Job(row_name, shape, self.request.opening.encoder is not None)
         self.method, self.reason = choose_method(settings, job)
         check_parameters(settings, self.method)
-        rows = shape
-        if self._wants_gradients(shape):
-            from fiedler.data.gradients import count_gradient_features
-
-            rows = (shape[0], count_gradient_features(shape[1:]))
-        self.cost = estimate(rows, settings, self.method, images=len(rows) > 2)
+        described = self._wants_gradients(shape)
+        self.cost = estimate(
+            shape, settings, self.method, images=len(shape) > 2, gradients=described
+        )
         if not force:
-            refuse_if_too_large(self.cost, rows)
+            refuse_if_too_large(self.cost, shape)
 
     def _wants_gradients(self, shape: tuple[int, ...]) -> bool:
         affinity = self.request.settings.parameters.get("affinity")

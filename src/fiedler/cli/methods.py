@@ -223,11 +223,21 @@ def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def estimate(
-    shape: tuple[int, ...], settings: Settings, method: str, *, images: bool = False
+    shape: tuple[int, ...],
+    settings: Settings,
+    method: str,
+    *,
+    images: bool = False,
+    gradients: bool = False,
 ) -> CostEstimate:
-    """What a run on rows of this shape will cost on this machine."""
-    from fiedler.models.plan import estimate_cost
+    """What a run on rows of this shape, or on the gradients of images, costs on this machine."""
+    from fiedler.models.plan import estimate_cost, with_gradients
 
+    if gradients:
+        from fiedler.data.gradients import count_gradient_features
+
+        described = (shape[0], count_gradient_features(shape[1:]))
+        return with_gradients(estimate(described, settings, method), shape)
     given = settings.parameters.get("image_shape")
     return estimate_cost(
         shape[0],

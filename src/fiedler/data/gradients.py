@@ -18,7 +18,7 @@ _ORIENTATIONS = 8
 _CELL_WIDTH = 2 / 3
 _SMOOTHING = 1 / 6
 # Pixels that are described at once: the work space is some fifteen times as large.
-_BLOCK_PIXELS = 1_000_000
+BLOCK_PIXELS = 1_000_000
 
 
 def gradient_histograms(images: Any, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -59,7 +59,7 @@ def gradient_histograms(images: Any, image_shape: tuple[int, ...] | None = None)
     cell = _cell(shape)
     down, across = (_cells(side, cell) for side in shape[:2])
     found: np.ndarray = np.empty((n, _ORIENTATIONS * len(down) * len(across)), dtype=np.float32)
-    block = max(1, _BLOCK_PIXELS // math.prod(shape))
+    block = max(1, BLOCK_PIXELS // math.prod(shape))
     for start in range(0, n, block):
         part = _to_unit(np.asarray(images[start : start + block]))
         smooth = _SMOOTHING * cell

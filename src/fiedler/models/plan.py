@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fiedler.memory import available_memory
@@ -55,6 +55,9 @@ _SECONDS_PER_STEP = 5.0e-3
 _DENSE_OPERATIONS_PER_SECOND = 3.0e11
 _CONV_OPERATIONS_PER_SECOND = 7.0e10
 _SECONDS_PER_SHEARED_PIXEL = 1.6e-7
+# Gradients: one core's work for a pixel, and the work space of the pixels described at once.
+_SECONDS_PER_DESCRIBED_PIXEL = 7e-8
+_BYTES_PER_DESCRIBED_PIXEL = 60.0
 # Activations and weights; DSCDAN has a decoder too.
 _TRAINING_BYTES = {"spectralnet": 100e6, "dscdan": 350e6}
 # The same for SANet, from single runs of its presets, one core: patches that get the places of
@@ -231,6 +234,21 @@ def _estimate_network(
             "assignment": assignment,
         },
         _TRAINING_BYTES[method] + max(search_bytes + sheared, rest),
+    )
+
+
+def with_gradients(cost: CostEstimate, shape: tuple[int, ...]) -> CostEstimate:
+    """Add to an estimate what it costs to describe images of this shape by their gradients."""
+    from fiedler.data.gradients import BLOCK_PIXELS
+
+    n, pixels = float(shape[0]), float(math.prod(shape[1:]))
+    seconds = _SECONDS_PER_DESCRIBED_PIXEL * n * pixels
+    work = _BYTES_PER_DESCRIBED_PIXEL * max(pixels, min(n * pixels, BLOCK_PIXELS))
+    return replace(
+        cost,
+        seconds=cost.seconds + seconds,
+        peak_bytes=max(cost.peak_bytes, int(_BASE_BYTES + work)),
+        detail={"gradients": seconds, **cost.detail},
     )
 
 
