@@ -210,12 +210,15 @@ def _estimate_network(
     method: str,
     given: Mapping[str, Any],
 ) -> CostEstimate:
-    """Estimate SpectralNet or DSCDAN: one search, the steps of the recipe, the read-out."""
+    """Estimate SpectralNet or DSCDAN: the graph, the steps of the recipe, the read-out."""
     from fiedler.graph.precision import cpu_multiplies_bfloat16
     from fiedler.models.network_work import network_work
 
     cores = os.cpu_count() or 1
     search, search_bytes = _search_cost(n, d)
+    if image_shape is not None:
+        seconds, peak = _comparison_cost(n, d, tuple(image_shape))
+        search, search_bytes = search + seconds / cores, max(search_bytes + n * d, peak)
     row_shape = (int(d),) if image_shape is None else tuple(image_shape)
     work = network_work(method, given.get("recipe", "default"), row_shape, int(n))
     # forward and twice as much backward, two operations a product
@@ -225,16 +228,30 @@ def _estimate_network(
     again = 1.0 if method == "spectralnet" else 1.3  # two read-outs
     assignment = again * 1.6e-5 * n * n_clusters / cores
     rest = n * d + n * _NEIGHBORS * 60.0 + n * (n_clusters + 4.0) * 8.0 * 4.0
-    # images are compared upright: one more copy of them
-    sheared = 0.0 if dense else n * d
     return _estimate(
         {
-            "graph": search + _SECONDS_PER_SHEARED_PIXEL * sheared / cores,
+            "graph": search,
             "training": training + work.steps * _SECONDS_PER_STEP,
             "assignment": assignment,
         },
-        _TRAINING_BYTES[method] + max(search_bytes + sheared, rest),
+        _TRAINING_BYTES[method] + max(search_bytes, rest),
     )
+
+
+def _comparison_cost(n: float, d: float, image_shape: tuple[int, ...]) -> tuple[float, float]:
+    """Estimate what is added where images are compared upright and by their gradients too.
+
+    Returns
+    -------
+    seconds, bytes : float
+        On one core; at the peak, a copy of the images included.
+    """
+    from fiedler.data.gradients import count_gradient_features
+
+    features = count_gradient_features(image_shape)
+    search, search_bytes = _search_cost(n, features)
+    pixels = (_SECONDS_PER_SHEARED_PIXEL + _SECONDS_PER_DESCRIBED_PIXEL) * n * d
+    return pixels + search, search_bytes + n * (d + 4.0 * features)
 
 
 def with_gradients(cost: CostEstimate, shape: tuple[int, ...]) -> CostEstimate:

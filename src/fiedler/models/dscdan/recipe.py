@@ -128,9 +128,9 @@ class DSCDANRecipe(ShortRepr):
         Look for the neighbours of images among these sheared upright: beyond the paper. ``"auto"``:
         where views shear them too.
     gradients : bool or "auto"
-        Look for the neighbours of images among their histograms of gradient orientation
-        (:func:`fiedler.gradient_histograms`): beyond the paper. ``"auto"``: for images whose graph
-        is a :class:`KNN`; the radius of an :class:`Epsilon` stays one of pixels.
+        Take for images the mean of two graphs: that of their pixels, and that of their histograms
+        of gradient orientation (:func:`fiedler.gradient_histograms`); beyond the paper. ``"auto"``:
+        for a :class:`KNN`; the radius of an :class:`Epsilon` stays one of pixels.
     joint_weight : float
         Of the autoencoder's loss in the joint phase.
     joint_batch : int

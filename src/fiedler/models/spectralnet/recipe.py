@@ -92,9 +92,9 @@ class SpectralNetRecipe(ShortRepr):
         Look for the neighbours of images among these sheared upright: beyond the paper. ``"auto"``:
         where views shear them too.
     gradients : bool or "auto"
-        Look for the neighbours of images among their histograms of gradient orientation
-        (:func:`fiedler.gradient_histograms`): beyond the paper. ``"auto"``: for images whose graph
-        is a :class:`KNN`; the radius of an :class:`Epsilon` stays one of pixels.
+        Take for images the mean of two graphs: that of their pixels, and that of their histograms
+        of gradient orientation (:func:`fiedler.gradient_histograms`); beyond the paper. ``"auto"``:
+        for a :class:`KNN`; the radius of an :class:`Epsilon` stays one of pixels.
     normalized : bool
         The normalised Laplacian's loss.
     orthonormalization : {"cholesky", "qr"}
@@ -239,7 +239,7 @@ def settle_comparison(
     affinity: KNN | Epsilon | None,
     row_shape: tuple[int, ...],
 ) -> tuple[bool, bool]:
-    """Return whether neighbours are those of images brought upright, of gradients, or both.
+    """Return whether images are brought upright, and their gradients compared too.
 
     ``affinity`` is the graph of images, None for other rows or without one.
     """
