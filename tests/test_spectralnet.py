@@ -702,6 +702,8 @@ def test_what_auto_stands_for() -> None:
     shown = (images, few, coded, batches, still)
     assert [s.upright for s in shown] == [True, False, False, False, False]
     assert [s.gradients for s in shown] == [True, False, False, False, True]
+    tiny = settle(SpectralNetRecipe(), (9, 12), 500)
+    assert (tiny.upright, tiny.gradients) == (True, False)
     radius = settle(SpectralNetRecipe(affinity=Epsilon(2.0)), (28, 28), 5000)
     assert (radius.upright, radius.gradients) == (True, False)
     assert settle(SpectralNetRecipe(views=None, upright=True), (28, 28), 5000).upright
@@ -727,7 +729,7 @@ def test_neighbours_are_those_of_upright_images_and_of_gradients(
 
     monkeypatch.setattr(KNN, "fit", spy)
     images = pictures(60, 8, 8)[0]
-    chosen = {"upright": "auto" if slanted else False, "gradients": "auto" if gradients else False}
+    chosen = {"upright": "auto" if slanted else False, "gradients": gradients}
     recipe = dataclasses.replace(CONV, views=RandomAffine(), **chosen)
     SpectralNet(3, recipe=recipe, random_state=0).fit(images)
     rows = images.reshape(60, -1)

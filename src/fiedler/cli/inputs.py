@@ -207,13 +207,14 @@ def wants_gradients(opening: Opening, method: str, affinity: Any, shape: tuple[i
     """Whether opened images are yet to be described by their gradients.
 
     Where the user did not say: for the method that compares rows as they are, unless the affinity
-    has settings of its own, as a radius, which are of pixels.
+    has settings of its own, as a radius, which are of pixels, or the images are tiny.
     """
     if opening.gradients is not None or opening.encoder is not None or method != "spectral":
         return False
+    from fiedler.data.gradients import has_enough_pixels
     from fiedler.graph import Epsilon, Gaussian
 
-    images = len(shape) > 2 and min(shape[1:3]) > 1
+    images = len(shape) > 2 and has_enough_pixels(shape[1:])
     return images and not isinstance(affinity, (Epsilon, Gaussian))
 
 

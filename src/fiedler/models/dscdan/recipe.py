@@ -130,7 +130,7 @@ class DSCDANRecipe(ShortRepr):
     gradients : bool or "auto"
         Take for images the mean of two graphs: that of their pixels, and that of their histograms
         of gradient orientation (:func:`fiedler.gradient_histograms`); beyond the paper. ``"auto"``:
-        for a :class:`KNN`; the radius of an :class:`Epsilon` stays one of pixels.
+        from 10 x 10 pixels.
     joint_weight : float
         Of the autoencoder's loss in the joint phase.
     joint_batch : int

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from fiedler.data.gradients import gradient_histograms
+from fiedler.data.gradients import gradient_histograms, has_enough_pixels
 from fiedler.graph import SearchOptions
 from fiedler.models.counts import check_cluster_count, check_count
 from fiedler.models.estimator import SavedEstimator
@@ -37,10 +37,10 @@ from fiedler.progress import silent
 
 
 def _judged(rows: Any, shape: tuple[int, ...], prepared: MapSource | None) -> Any:
-    """Return what partitions are judged by: the gradients of images, or rows without any."""
+    """Return what partitions are judged by: the gradients of images, or rows of tiny ones."""
     if prepared is not None:
         rows, shape = prepared.rows.reshape(len(prepared), -1), prepared.shape
-    return gradient_histograms(rows, shape) if min(shape[:2]) > 1 else rows
+    return gradient_histograms(rows, shape) if has_enough_pixels(shape) else rows
 
 
 class SANet(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+from fiedler.data.gradients import has_enough_pixels
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, Epsilon, Gaussian, resolve_affinity
 from fiedler.networks import ConvMap, DenseMap, RandomAffine
@@ -94,7 +95,8 @@ class SpectralNetRecipe(ShortRepr):
     gradients : bool or "auto"
         Take for images the mean of two graphs: that of their pixels, and that of their histograms
         of gradient orientation (:func:`fiedler.gradient_histograms`); beyond the paper. ``"auto"``:
-        for a :class:`KNN`; the radius of an :class:`Epsilon` stays one of pixels.
+        for a :class:`KNN` of images of at least 10 x 10 pixels; the radius of an :class:`Epsilon`
+        stays one of pixels.
     normalized : bool
         The normalised Laplacian's loss.
     orthonormalization : {"cholesky", "qr"}
@@ -252,5 +254,5 @@ def settle_comparison(
     if upright == "auto":
         upright = views is not None and views.shear > 0
     if gradients == "auto":
-        gradients = isinstance(affinity, KNN)
+        gradients = isinstance(affinity, KNN) and has_enough_pixels(row_shape)
     return upright, gradients
