@@ -72,7 +72,10 @@ def test_flat_rows_in_any_blocks_and_from_a_file(
     np.save(tmp_path / "images.npy", images)
     wanted = gradient_histograms(images)
     monkeypatch.setattr(module, "BLOCK_PIXELS", 250)
-    np.testing.assert_allclose(gradient_histograms(images), wanted, atol=1e-6)
+    told: list[tuple[str, int, int]] = []
+    blocks = gradient_histograms(images, progress=lambda *step: told.append(step))
+    np.testing.assert_allclose(blocks, wanted, atol=1e-6)
+    assert told == [("gradients", min(i, 11), 11) for i in range(2, 13, 2)]
     flat = np.load(tmp_path / "images.npy", mmap_mode="r").reshape(11, -1)
     np.testing.assert_allclose(gradient_histograms(flat, (10, 12)), wanted, atol=1e-6)
     np.testing.assert_allclose(gradient_histograms(images[..., None]), wanted, atol=1e-6)

@@ -64,7 +64,7 @@ def benchmark(
             progress("methods", i, len(methods))
             own = opened
             if wants_gradients(opening, method, None, opened.source.shape):
-                own = by_gradients(opened)
+                own = by_gradients(opened, progress)
             rows.append(_measure(method, _maker(method, k), own.source.rows, truth, seeds))
         progress("methods", len(methods), len(methods))
     if terminal.json:

@@ -175,7 +175,7 @@ class _Run:
         self.opened = open_input(request.name, request.opening, self.progress, admit=admit)
         self._choose(self.opened.row_name, self.opened.source.shape, force)
         if self._wants_gradients(self.opened.source.shape):
-            self.opened = by_gradients(self.opened)
+            self.opened = by_gradients(self.opened, self.progress)
         self.seconds["reading"] = time.perf_counter() - start
 
     def _choose(self, row_name: str, shape: tuple[int, ...], force: bool) -> None:

@@ -218,11 +218,11 @@ def wants_gradients(opening: Opening, method: str, affinity: Any, shape: tuple[i
     return images and not isinstance(affinity, (Epsilon, Gaussian))
 
 
-def by_gradients(opened: Input) -> Input:
+def by_gradients(opened: Input, progress: ProgressCallback) -> Input:
     """Describe opened images by their gradients."""
     from fiedler.data.openers import describe_by_gradients
 
-    return replace(opened, source=describe_by_gradients(opened.source))
+    return replace(opened, source=describe_by_gradients(opened.source, progress))
 
 
 def _open_dataset(

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from fiedler.exceptions import InputError
+from fiedler.progress import ProgressCallback, silent
 
 # About so many cells across the shorter side, none much smaller than two pixels.
 _CELLS = 10
@@ -21,7 +22,12 @@ _SMOOTHING = 1 / 6
 BLOCK_PIXELS = 1_000_000
 
 
-def gradient_histograms(images: Any, image_shape: tuple[int, ...] | None = None) -> np.ndarray:
+def gradient_histograms(
+    images: Any,
+    image_shape: tuple[int, ...] | None = None,
+    *,
+    progress: ProgressCallback = silent,
+) -> np.ndarray:
     """Describe images by where which orientations of their gradients lie.
 
     Neighbours among these rows look alike where neighbours among pixels only overlap: a small
@@ -37,6 +43,8 @@ def gradient_histograms(images: Any, image_shape: tuple[int, ...] | None = None)
         An array, a memory map, an ImageFolder; read block by block.
     image_shape : tuple of int, optional
         (h, w) or (h, w, c) of flat rows.
+    progress : callable
+        Called as ``progress("gradients", done, total)`` after each block.
 
     Returns
     -------
@@ -68,6 +76,7 @@ def gradient_histograms(images: Any, image_shape: tuple[int, ...] | None = None)
         rows = np.sqrt(cells.reshape(len(part), -1))
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         found[start : start + block] = rows / np.where(norms > 0, norms, 1)
+        progress("gradients", min(start + block, n), n)
     return found
 
 

@@ -306,7 +306,7 @@ def bring_upright(opened: Source) -> Source:
     )
 
 
-def describe_by_gradients(opened: Source) -> Source:
+def describe_by_gradients(opened: Source, progress: ProgressCallback) -> Source:
     """Make rows of the gradients of images; they are shown as they were.
 
     Raises
@@ -317,7 +317,7 @@ def describe_by_gradients(opened: Source) -> Source:
     shape = _pixels(opened, "gradients=True")
     return replace(
         opened,
-        rows=gradient_histograms(opened.rows, shape),
+        rows=gradient_histograms(opened.rows, shape, progress=progress),
         recipe=replace(opened.recipe, gradients=True),
         description=f"{opened.description}, by their gradients",
     )

@@ -156,7 +156,7 @@ def open_rows(
     if upright or (recipe is not None and recipe.upright):
         opened = bring_upright(opened)
     if gradients or (recipe is not None and recipe.gradients):
-        opened = describe_by_gradients(opened)
+        opened = describe_by_gradients(opened, progress)
     return opened
 
 
