@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fiedler.cli.inputs import Opening, wants_gradients
 from fiedler.cli.methods import (
     Settings,
     check_parameters,
@@ -38,7 +39,8 @@ def plan(shape: tuple[int, ...], settings: Settings, terminal: Terminal) -> None
     """Say what a run on rows, or images, of this shape will cost on this machine."""
     images, method = len(shape) > 2, settings.method
     check_parameters(settings, method)
-    cost = estimate(shape, settings, method, images=images)
+    by_gradients = wants_gradients(Opening(), method, settings.parameters.get("affinity"), shape)
+    cost = estimate(shape, settings, method, images=images, gradients=by_gradients)
     described = {
         "rows": shape[0],
         "features": features_of(shape),
