@@ -1,7 +1,7 @@
 """The methods that the command line knows: one table, from which everything else follows.
 
-A further estimator needs one entry in `METHODS`; options, `--method auto`, the report and the
-exports read what they need from the estimator itself.
+A further estimator needs one entry in `METHODS`; options, the report and the exports read what they
+need from the estimator itself.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def gradient_histograms(
 
 
 def has_enough_pixels(image_shape: tuple[int, ...]) -> bool:
-    """Tell whether images are so large that a cell is a pixel or more.
+    """Tell whether images have as many pixels across as there should be cells.
 
     Smaller ones are better compared by their pixels: digits of 8 x 8 lose two points by gradients.
     """
@@ -91,11 +91,15 @@ def has_enough_pixels(image_shape: tuple[int, ...]) -> bool:
 def count_gradient_features(image_shape: tuple[int, ...]) -> int:
     """Return how long the rows of :func:`gradient_histograms` are, for images of such a shape."""
     cell = _cell(image_shape)
-    return _ORIENTATIONS * math.prod(max(1, round(side / cell)) for side in image_shape[:2])
+    return _ORIENTATIONS * math.prod(_count(side, cell) for side in image_shape[:2])
 
 
 def _cell(image_shape: tuple[int, ...]) -> float:
     return max(_SMALLEST_CELL, min(image_shape[:2]) / _CELLS)
+
+
+def _count(side: int, cell: float) -> int:
+    return max(1, round(side / cell))
 
 
 def _to_unit(images: np.ndarray) -> np.ndarray:
@@ -109,7 +113,7 @@ def _to_unit(images: np.ndarray) -> np.ndarray:
 
 def _cells(side: int, cell: float) -> np.ndarray:
     """Return the weight of each pixel in each of the evenly spaced cells, (cells, side)."""
-    count = max(1, round(side / cell))
+    count = _count(side, cell)
     centres = (np.arange(count) + 0.5) * side / count - 0.5
     apart = (np.arange(side) - centres[:, None]) / (_CELL_WIDTH * cell)
     return np.exp(-0.5 * apart**2).astype(np.float32)
