@@ -42,3 +42,10 @@ def data_dir() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture
+def stored_sets(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same folder, where ``load_dataset`` looks first for the length of the test."""
+    monkeypatch.setenv("FIEDLER_DATA", str(data_dir))
+    return data_dir

@@ -100,8 +100,7 @@ def everything(folder):
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_shared_sets(data_dir, monkeypatch, name):
-    monkeypatch.setenv("FIEDLER_DATA", str(data_dir))
+def test_shared_sets(stored_sets, name):
     shape, classes, test = SHARED[name]
     whole = load_dataset(name, download=False)
     assert whole.X.shape == shape
@@ -122,8 +121,7 @@ def test_shared_sets(data_dir, monkeypatch, name):
         np.testing.assert_array_equal(half.y, whole.y[60000:])
 
 
-def test_texts_are_read_lazily_and_fit_their_rows(data_dir, monkeypatch):
-    monkeypatch.setenv("FIEDLER_DATA", str(data_dir))
+def test_texts_are_read_lazily_and_fit_their_rows(stored_sets):
     test = load_dataset("reuters_r8", split="test", download=False)
     assert test.X.format == "csr"
     assert len(test.texts) == test.X.shape[0]
@@ -135,8 +133,7 @@ def test_texts_are_read_lazily_and_fit_their_rows(data_dir, monkeypatch):
     assert len(list(test.texts)) == len(test.texts)
 
 
-def test_cifar10_is_decoded(data_dir, monkeypatch):
-    monkeypatch.setenv("FIEDLER_DATA", str(data_dir))
+def test_cifar10_is_decoded(stored_sets):
     test = load_dataset("cifar10", split="test", download=False)
     assert test.X.shape == (10000, 32, 32, 3)
     assert test.X.dtype == np.uint8

@@ -200,11 +200,8 @@ def test_shipped_weights_fit_the_timm_model_in_order() -> None:
         load_encoder(replace(spec, name="resnet18"))
 
 
-def test_shipped_weights_see_what_is_in_photographs(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shipped_weights_see_what_is_in_photographs(stored_sets: Path) -> None:
     import_timm()
-    monkeypatch.setenv("FIEDLER_DATA", str(data_dir))
     spec = EncoderSpec("tf_efficientnet_lite0", weights=str(weights_file()), size=(128, 128))
     found = load_dataset("cifar10", split="test")
     chosen = np.random.default_rng(0).permutation(len(found.y))[:96]

@@ -145,7 +145,7 @@ def test_only_images_have_gradients(rows: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "least"), [("coil20", 0.93), ("usps", 0.96)])
-def test_spectral_clustering_of_gradients(data_dir: Path, name: str, least: float) -> None:
+def test_spectral_clustering_of_gradients(stored_sets: Path, name: str, least: float) -> None:
     """Measured .965 and .981; pixels have .88 and .94."""
     data = load_dataset(name)
     rows = gradient_histograms(data.X)

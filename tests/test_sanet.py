@@ -258,8 +258,7 @@ def test_real_digits() -> None:
     assert accuracy(known[1400:], model.predict(images[1400:])) > 0.85
 
 
-def test_real_faces(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FIEDLER_DATA", str(data_dir))
+def test_real_faces(stored_sets: Path) -> None:
     faces = fiedler.load_dataset("yaleb")
     some = faces.y < 8
     model = SANet(8, layers="faces", random_state=0).fit(faces.X[some])
