@@ -103,16 +103,18 @@ def image_comparison(
 ) -> Callable[[Any], Iterator[Any]] | None:
     """Return what makes of images the rows whose neighbours are looked for; None for pixels.
 
-    Pixels, upright or not, and then gradients too: what both find alike is linked twice as closely.
+    Gradients of the images as they are and, where these are brought upright, of those too: what
+    both find alike is linked twice as closely. Without gradients, pixels, upright or not.
     """
     if not (upright or gradients):
         return None
 
     def compare(rows: Any) -> Iterator[Any]:
-        images = upright_rows(rows, image_shape) if upright else rows
-        yield images
         if gradients:
-            yield gradient_histograms(images, image_shape)
+            yield gradient_histograms(rows, image_shape)
+        if upright:
+            images = upright_rows(rows, image_shape)
+            yield gradient_histograms(images, image_shape) if gradients else images
 
     return compare
 

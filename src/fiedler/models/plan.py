@@ -215,11 +215,8 @@ def _estimate_network(
     from fiedler.models.network_work import network_work
 
     cores = os.cpu_count() or 1
-    search, search_bytes = _search_cost(n, d)
-    if image_shape is not None:
-        seconds, peak = _comparison_cost(n, d, tuple(image_shape))
-        search, search_bytes = search + seconds / cores, max(search_bytes + n * d, peak)
     row_shape = (int(d),) if image_shape is None else tuple(image_shape)
+    search, search_bytes = _comparison_cost(n, d, row_shape)
     work = network_work(method, given.get("recipe", "default"), row_shape, int(n))
     # forward and twice as much backward, two operations a product
     dense = image_shape is None
@@ -238,20 +235,27 @@ def _estimate_network(
     )
 
 
-def _comparison_cost(n: float, d: float, image_shape: tuple[int, ...]) -> tuple[float, float]:
-    """Estimate what is added where images are compared upright and by their gradients too.
+def _comparison_cost(n: float, d: float, row_shape: tuple[int, ...]) -> tuple[float, float]:
+    """Estimate the graphs of a network: images are compared as they are and upright.
 
     Returns
     -------
     seconds, bytes : float
-        On one core; at the peak, a copy of the images included.
+        At the peak, a copy of the images and their descriptions included.
     """
-    from fiedler.data.gradients import count_gradient_features
+    from fiedler.data.gradients import count_gradient_features, has_enough_pixels
 
-    features = count_gradient_features(image_shape)
+    cores = os.cpu_count() or 1
+    if len(row_shape) == 1:
+        return _search_cost(n, d)
+    upright = _SECONDS_PER_SHEARED_PIXEL * n * d / cores
+    if not has_enough_pixels(row_shape):
+        search, search_bytes = _search_cost(n, d)
+        return upright + search, search_bytes + n * d
+    features = count_gradient_features(row_shape)
     search, search_bytes = _search_cost(n, features)
-    pixels = (_SECONDS_PER_SHEARED_PIXEL + _SECONDS_PER_DESCRIBED_PIXEL) * n * d
-    return pixels + search, search_bytes + n * (d + 4.0 * features)
+    described = _SECONDS_PER_DESCRIBED_PIXEL * n * d  # on one core
+    return upright + 2.0 * (described + search), search_bytes + n * (d + 4.0 * features)
 
 
 def with_gradients(cost: CostEstimate, shape: tuple[int, ...]) -> CostEstimate:

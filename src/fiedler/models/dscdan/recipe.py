@@ -125,12 +125,14 @@ class DSCDANRecipe(ShortRepr):
     views : RandomAffine, None or "auto"
         Random views of images that shall stay together: beyond the paper. ``"auto"``: for images.
     upright : bool or "auto"
-        Look for the neighbours of images among these sheared upright: beyond the paper. ``"auto"``:
-        where views shear them too.
+        Look for the neighbours of images among these sheared upright too: beyond the paper.
+        ``"auto"``: where views shear them as well.
     gradients : bool or "auto"
-        Take for images the mean of two graphs: that of their pixels, and that of their histograms
-        of gradient orientation (:func:`fiedler.gradient_histograms`); beyond the paper. ``"auto"``:
-        from 10 x 10 pixels.
+        Compare images by their histograms of gradient orientation
+        (:func:`fiedler.gradient_histograms`) instead of their pixels; beyond the paper. The graph
+        is then the mean of that of the images as they are and, with ``upright``, that of the
+        upright ones; of pixels it is that of the upright ones alone. ``"auto"``: from 10 x 10
+        pixels.
     joint_weight : float
         Of the autoencoder's loss in the joint phase.
     joint_batch : int
