@@ -35,7 +35,7 @@ from fiedler.exceptions import (
     InputError,
 )
 from fiedler.models.dscdan.recipe import settle
-from fiedler.models.dscdan.rounds import Clusters, best_round, changed_share, surest
+from fiedler.models.dscdan.rounds import best_round, changed_share
 from fiedler.networks.coder import build_coder
 from fiedler.networks.discriminators import GlobalCritic, LocalCritic
 from fiedler.networks.dual import DualNetwork, UnitRange
@@ -279,13 +279,6 @@ def test_changed_share_matches_clusters_first() -> None:
     before = np.array([0, 0, 1, 1, 2, 2])
     assert changed_share(before, np.array([2, 2, 0, 0, 1, 1])) == 0.0
     assert changed_share(before, np.array([2, 2, 0, 0, 1, 0])) == pytest.approx(1 / 6)
-
-
-def test_surest_takes_the_share_of_each_cluster() -> None:
-    labels = np.repeat([0, 1], [6, 4])
-    sure = np.array([0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.5, 0.6, 0.4, 0.3])
-    got = surest(Clusters(labels, sure), 0.5)
-    np.testing.assert_array_equal(got, [-1, 0, -1, 0, -1, 0, 1, 1, -1, -1])
 
 
 # the estimator

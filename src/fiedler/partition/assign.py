@@ -153,6 +153,8 @@ def holds_against(
     vectors: np.ndarray,
     affinity: sp.csr_matrix | np.ndarray,
     rng: np.random.Generator,
+    *,
+    tolerance: float = _CUT_TOLERANCE,
 ) -> bool:
     """Tell whether modularity did not force a partition against the grain of the graph.
 
@@ -165,7 +167,7 @@ def holds_against(
     cut = normalized_cut(affinity, labels)
     plain_cut = normalized_cut(affinity, plain)
     _logger.info("modularity %+.4f, cut %.3g against %.3g", gain, cut, plain_cut)
-    return gain >= 0 and cut <= _CUT_TOLERANCE * plain_cut
+    return gain >= 0 and cut <= tolerance * plain_cut
 
 
 def _one_cluster(vectors: np.ndarray) -> Partition:

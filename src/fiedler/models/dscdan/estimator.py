@@ -19,6 +19,7 @@ from fiedler.models.fitting import Fit, Source, fit_graph, image_comparison
 from fiedler.models.network import NetworkClustering
 from fiedler.models.readout import choose_clusters
 from fiedler.models.rows import check_rows, resolve_device
+from fiedler.models.self_training import Clusters, clusters_of_graph
 from fiedler.networks.dual import CodesOf, DecodedOf, DualNetwork
 from fiedler.partition import Partition
 from fiedler.partition.centers import kmeans
@@ -258,7 +259,12 @@ class DSCDAN(NetworkClustering):
     ) -> None:
         """Train the joint phase round by round until clusters settle; keep the best round."""
         network = self._network
-        clusters = rounds.clusters_of_codes(network, reader, self._most, fit.seed)
+        clusters = None
+        if graph is not None:
+            with self._timed("self-training"):
+                clusters = clusters_of_graph(graph, self._most, self.n_clusters, fit.seed)
+        if clusters is None:
+            clusters = rounds.clusters_of_codes(network, reader, self._most, fit.seed)
         snapshots: list[rounds.Snapshot] = []
         for number in range(1, len(recipe.rounds) + 1):
             try:
@@ -273,7 +279,7 @@ class DSCDAN(NetworkClustering):
                 {"round": number, "clusters": self.n_clusters_, "changed": round(changed, 6)}
             )
             self.phases_[f"joint {number}"] = self.embedding_[self.phase_rows_].astype(np.float32)
-            clusters = rounds.Clusters(self.labels_, self.confidence_)
+            clusters = Clusters(self.labels_, self.confidence_)
             snapshots.append(self._snapshot())
             if changed <= recipe.settled:
                 break
@@ -286,7 +292,7 @@ class DSCDAN(NetworkClustering):
         recipe: DSCDANRecipe,
         reader: RowReader,
         graph: sp.csr_matrix | None,
-        clusters: rounds.Clusters,
+        clusters: Clusters,
         number: int,
     ) -> None:
         """Train all networks for one round, and read the clusters off them."""

@@ -62,7 +62,8 @@ class Round(ShortRepr):
         :class:`BatchAffinity`: among the codes of each random batch, as published.
     known : float
         Self-training: this share of the rows, those surest of their cluster in the round before,
-        are taken as known: edges between their clusters are cut, random ties within added.
+        are taken as known: edges between their clusters are cut, random ties within added. Before
+        the first round these are the clusters of the rows' graph by its own eigenvectors.
     training : Training or "auto"
         ``"auto"``: 1,000 steps of 1,024 rows for images, 600 for vectors; six tenths of that with
         a learned graph.
@@ -83,7 +84,7 @@ class Round(ShortRepr):
 
 
 # The second round, on the graph of what the first has learned, is worth half a point and more.
-_ROUNDS = (Round(), Round(LearnedGraph("hidden"), known=0.7))
+_ROUNDS = (Round(known=0.7), Round(LearnedGraph("hidden"), known=0.7))
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,7 +120,7 @@ class DSCDANRecipe(ShortRepr):
         judges the clusters. None, as published: batches order them, k-means reads them.
     rounds : tuple of Round
         The joint phase. By default one on the graph of the rows, then one on the learned graph,
-        seven tenths of the rows known.
+        seven tenths of the rows known in both.
     settled : float
         Rounds end when no larger share of the rows changes its cluster.
     views : RandomAffine, None or "auto"

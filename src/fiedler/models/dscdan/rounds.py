@@ -12,10 +12,10 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fiedler.graph import KNN
-from fiedler.graph.known_labels import UNKNOWN, constrain_graph
 from fiedler.models.dscdan.recipe import DSCDANRecipe, LearnedGraph, Round
 from fiedler.models.fitting import Fit, Source, fit_graph, map_task
 from fiedler.models.readout import rotate_by_batches
+from fiedler.models.self_training import Clusters, with_known
 from fiedler.models.spectralnet.recipe import BatchAffinity
 from fiedler.networks import batch_affinity
 from fiedler.networks.dual import CodesOf, DualNetwork, HiddenOf
@@ -28,14 +28,6 @@ from fiedler.spectrum.ritz import RitzRotation, rayleigh_ritz
 from fiedler.training import RowReader, outputs_of
 from fiedler.training.dual import DualTask, JointTask
 from fiedler.training.spectral import Forward
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """What a round knows of the clusters: labels (n,) and how sure each is (n,)."""
-
-    labels: np.ndarray
-    confidence: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,7 @@ class Snapshot:
 
 
 def clusters_of_codes(network: DualNetwork, reader: RowReader, k: int, seed: int) -> Clusters:
-    """Return the clusters of k-means on the codes, from which the joint phase starts."""
+    """Return the clusters of k-means on the codes; of none of them is anything sure."""
     codes = outputs_of(CodesOf(network), reader)
     labels, _ = kmeans(codes, k, n_init=4, rng=np.random.default_rng(seed))
     return Clusters(labels, np.zeros(len(labels)))
@@ -92,7 +84,7 @@ def source_of(
     assert found is not None
     if not spec.known:
         return found
-    return constrain_graph(found, surest(clusters, spec.known), np.random.default_rng(fit.seed))
+    return with_known(found, clusters, spec.known, fit.seed)
 
 
 def learned_graph(
@@ -120,16 +112,6 @@ def code_affinity(spec: BatchAffinity, network: DualNetwork, reader: RowReader) 
         )
 
     return compute
-
-
-def surest(clusters: Clusters, share: float) -> np.ndarray:
-    """Return the labels of this share of each cluster's rows, the surest; -1 for the others."""
-    known = np.full(len(clusters.labels), UNKNOWN, dtype=np.int64)
-    for label in np.unique(clusters.labels):
-        rows = np.flatnonzero(clusters.labels == label)
-        order = np.argsort(-clusters.confidence[rows], kind="stable")
-        known[rows[order[: round(share * len(rows))]]] = label
-    return known
 
 
 def joint_task(

@@ -16,10 +16,11 @@ from fiedler.exceptions import SmallNetworkWarning, warn_user
 from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, warn_disconnected
-from fiedler.models.fitting import Fit, fit_graph, image_comparison
+from fiedler.models.fitting import Fit, Source, fit_graph, image_comparison
 from fiedler.models.network import NetworkClustering, digest
 from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device
+from fiedler.models.self_training import clusters_of_graph, with_known
 from fiedler.models.spectralnet import stages
 from fiedler.models.spectralnet.recipe import SpectralNetRecipe, settle
 from fiedler.networks.build import Standardize
@@ -41,7 +42,7 @@ class _Space:
     function: Callable[[np.ndarray], Tensor] | None
 
     @property
-    def source(self) -> sp.csr_matrix | Callable[[np.ndarray], Tensor]:
+    def source(self) -> Source:
         source = self.function if self.graph is None else self.graph
         assert source is not None
         return source
@@ -214,6 +215,8 @@ class SpectralNet(NetworkClustering):
         reader = self._reader(rows)
         space, inner = self._train_front(fit, recipe, reader, labels, given)
         self._keep_components(space.graph)
+        known = recipe.known if labels is None else 0.0
+        source = self._trained_on(space, known, most, fit.seed)
         with self._timed("training"):
             forward = Forward(
                 self._network[1] if recipe.codes else self._network,  # type: ignore[index]
@@ -221,7 +224,7 @@ class SpectralNet(NetworkClustering):
                 recipe.training.precision,
                 recipe.orthonormalization,
             )
-            stages.train_map(fit, recipe, forward, space.source, self.row_shape_)
+            stages.train_map(fit, recipe, forward, source, self.row_shape_)
         with self._timed("assignment"):
             self._read_out(reader, recipe, space, most)
         self.history_ = fit.history
@@ -295,6 +298,16 @@ class SpectralNet(NetworkClustering):
             )
             graph = fit_graph(fit, recipe.affinity, space.rows, labels, given, compare)
         return _Space(graph, None), inner
+
+    def _trained_on(self, space: _Space, known: float, most: int, seed: int) -> Source:
+        """Return the affinity, its surest rows taken as known where that is asked for."""
+        if not known or space.graph is None:
+            return space.source
+        with self._timed("self-training"):
+            clusters = clusters_of_graph(space.graph, most, self.n_clusters, seed)
+            if clusters is None:
+                return space.graph
+            return with_known(space.graph, clusters, known, seed)
 
     def _read_out(
         self, reader: RowReader, recipe: SpectralNetRecipe, space: _Space, most: int

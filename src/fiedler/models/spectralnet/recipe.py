@@ -105,6 +105,10 @@ class SpectralNetRecipe(ShortRepr):
     alternate : bool
         The published training: one batch sets the last layer, another is mapped by it. The gradient
         flows through both, as in the authors' program.
+    known : float or "auto"
+        Self-training, beyond the paper: this share of the rows, those surest of their cluster in
+        the graph's own eigenvectors, are taken as known (as ``known_labels`` are); not where labels
+        are given. ``"auto"``: 1 for images seen through views, else 0.
     extra_outputs : int
         Outputs beyond the number of clusters. A few keep a seed from splitting one class and
         joining two.
@@ -122,6 +126,7 @@ class SpectralNetRecipe(ShortRepr):
     normalized: bool = True
     orthonormalization: Orthonormalization = "cholesky"
     alternate: bool = False
+    known: Any = "auto"
     extra_outputs: int = 4
     training: Any = "auto"
 
@@ -132,6 +137,7 @@ class SpectralNetRecipe(ShortRepr):
         check_part("network", self.network, (DenseMap, ConvMap), "auto")
         check_part("views", self.views, (RandomAffine, type(None)), "auto")
         check_part("training", self.training, (Training,), "auto")
+        check_part("known", self.known, (float, int), "auto")
         check_part("upright", self.upright, (bool,), "auto")
         check_part("gradients", self.gradients, (bool,), "auto")
         object.__setattr__(self, "affinity", _resolved(self.affinity))
@@ -151,6 +157,13 @@ class SpectralNetRecipe(ShortRepr):
             raise InputError(
                 "alternate=True needs batches of random rows, as affinity=BatchAffinity() makes; "
                 f"got affinity={self.affinity!r}."
+            )
+        if self.known != "auto" and not 0 <= self.known <= 1:
+            raise InputError(f"known must be a share between 0 and 1, got {self.known!r}.")
+        if self.known not in ("auto", 0) and not self.uses_graph:
+            raise InputError(
+                f"known={self.known} needs the edges of a graph (affinity=KNN()); got "
+                f"affinity={self.affinity!r}."
             )
         if self.extra_outputs < 0:
             raise InputError(f"extra_outputs must not be negative, got {self.extra_outputs}.")
@@ -192,6 +205,7 @@ _PAPER = SpectralNetRecipe(
     gradients=False,
     normalized=False,
     alternate=True,
+    known=0.0,
     extra_outputs=0,
     training=Training(steps=5000, batch_size=1024, learning_rate=1e-3, patience=20),
 )
@@ -225,10 +239,14 @@ def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -
     upright, gradients = settle_comparison(
         recipe.upright, recipe.gradients, views, affinity, row_shape
     )
+    known = recipe.known
+    if known == "auto":
+        known = 1.0 if views is not None else 0.0
     return replace(
         recipe,
         network=network,
         views=views,
+        known=known,
         upright=upright,
         gradients=gradients,
         training=training,

@@ -1,0 +1,82 @@
+"""Self-training without labels: clusters that are sure enough to be taken as known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from fiedler.graph.known_labels import UNKNOWN, constrain_graph
+from fiedler.models.readout import choose_clusters
+from fiedler.partition import nearest_center
+from fiedler.partition.whole import partition_graph
+from fiedler.spectrum import smallest_eigenpairs
+from fiedler.training.processes import from_first
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """What is known of the clusters: labels (n,) and how sure each is (n,), 0 if not at all."""
+
+    labels: np.ndarray
+    confidence: np.ndarray
+
+
+def clusters_of_graph(
+    graph: sp.csr_matrix, most: int, wanted: int | str, seed: int
+) -> Clusters | None:
+    """Return the clusters of a graph by its own eigenvectors, the same in every process.
+
+    Parameters
+    ----------
+    graph : csr_matrix of shape (n, n)
+    most : int
+        Most clusters that a rule may choose, else their number.
+    wanted : int or str
+        Number of clusters, or the rule that chooses it (:func:`choose_clusters`).
+    seed : int
+
+    Returns
+    -------
+    Clusters or None
+        None where the graph has no partition to be trusted.
+    """
+
+    def compute() -> dict[str, np.ndarray]:
+        n = int(graph.shape[0])
+        count = min(3 * most, most + 100, n)
+        pairs = smallest_eigenpairs(graph, count, leading=most, random_state=seed)
+        k = most
+        if isinstance(wanted, str):
+            k = choose_clusters(pairs.vectors, pairs.values, graph, most, wanted, seed)
+        partition = partition_graph(graph, k, pairs, random_state=seed)
+        if partition is None:
+            return {}
+        nearest, confidence = nearest_center(pairs.vectors, partition)
+        # a row that was moved to another cluster than that of its nearest centre is on a border
+        confidence[nearest != partition.labels] = 0.0
+        return {"labels": partition.labels, "confidence": confidence}
+
+    found = from_first(compute)
+    return Clusters(found["labels"], found["confidence"]) if found else None
+
+
+def surest(clusters: Clusters, share: float) -> np.ndarray:
+    """Return the labels of this share of each cluster's rows, the surest; -1 for the others.
+
+    Rows of which nothing is sure are never among them.
+    """
+    known = np.full(len(clusters.labels), UNKNOWN, dtype=np.int64)
+    for label in np.unique(clusters.labels):
+        rows = np.flatnonzero(clusters.labels == label)
+        order = np.argsort(-clusters.confidence[rows], kind="stable")
+        chosen = rows[order[: round(share * len(rows))]]
+        known[chosen[clusters.confidence[chosen] > 0]] = label
+    return known
+
+
+def with_known(graph: sp.csr_matrix, clusters: Clusters, share: float, seed: int) -> sp.csr_matrix:
+    """Return the graph with the surest share of the rows taken as known."""
+    known = surest(clusters, share)
+    return constrain_graph(graph, known, np.random.default_rng(seed))

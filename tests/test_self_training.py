@@ -1,0 +1,166 @@
+"""What a graph's own partition tells of its rows, and what networks take of it as known."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits, make_blobs
+
+import fiedler.partition.whole as whole
+from fiedler import DSCDANRecipe, SpectralNet, SpectralNetRecipe
+from fiedler.evaluation import accuracy
+from fiedler.exceptions import InputError
+from fiedler.graph import KNN, SearchOptions
+from fiedler.models.self_training import Clusters, clusters_of_graph, surest, with_known
+from fiedler.models.spectralnet.recipe import settle
+from fiedler.networks import ConvMap, RandomAffine
+from fiedler.partition import assign_labels, modularity
+from fiedler.partition.modularity import move_rows
+from fiedler.partition.whole import partition_graph
+from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
+from fiedler.training import Training
+
+
+def graph_of(rows: np.ndarray, k: int) -> tuple[sp.csr_matrix, Eigenpairs]:
+    graph = KNN(10).fit(rows.astype(np.float32), SearchOptions()).matrix
+    return graph, smallest_eigenpairs(graph, 3 * k)
+
+
+# The graph's partition
+
+
+def test_a_graph_is_cut_at_least_as_well_as_by_merging() -> None:
+    rows, truth = load_digits(return_X_y=True)
+    graph, pairs = graph_of(rows, 10)
+    found = partition_graph(graph, 10, pairs)
+    assert found is not None
+    merged = assign_labels(pairs.vectors, 10, method="merge", affinity=graph, pairs=pairs)
+    assert modularity(graph, found.labels) >= modularity(graph, merged.labels)
+    np.testing.assert_array_equal(move_rows(graph, found.labels), found.labels)
+    assert accuracy(truth, found.labels) > 0.88
+    again = partition_graph(graph, 10, pairs)
+    assert again is not None
+    np.testing.assert_array_equal(again.labels, found.labels)
+
+
+def test_separate_clusters_are_found() -> None:
+    rows, truth = make_blobs(300, centers=9 * np.eye(4), random_state=0)
+    graph, pairs = graph_of(rows, 4)
+    found = partition_graph(graph, 4, pairs)
+    assert found is not None
+    assert accuracy(truth, found.labels) == 1.0
+
+
+def test_no_partition_where_it_is_not_to_be_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, pairs = graph_of(make_blobs(120, centers=3, random_state=0)[0], 3)
+    assert partition_graph(graph, 1, pairs) is None
+    monkeypatch.setattr(whole, "holds_against", lambda *_, **__: False)
+    assert partition_graph(graph, 3, pairs) is None
+    assert clusters_of_graph(graph, 3, 3, seed=0) is None
+
+
+# Clusters, and how sure they are
+
+
+@pytest.mark.parametrize("wanted", [4, "auto", "modularity", "eigengap"])
+def test_clusters_of_a_graph(wanted: int | str) -> None:
+    rows, truth = make_blobs(300, centers=9 * np.eye(4), random_state=0)
+    graph, _ = graph_of(rows, 4)
+    found = clusters_of_graph(graph, 4 if wanted == 4 else 9, wanted, seed=0)
+    assert found is not None
+    assert accuracy(truth, found.labels) == 1.0
+    assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
+    assert (found.confidence > 0).mean() > 0.9
+
+
+def test_surest_takes_the_share_of_each_cluster() -> None:
+    labels = np.repeat([0, 1], [6, 4])
+    sure = np.array([0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.5, 0.6, 0.4, 0.3])
+    got = surest(Clusters(labels, sure), 0.5)
+    np.testing.assert_array_equal(got, [-1, 0, -1, 0, -1, 0, 1, 1, -1, -1])
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1))
+def test_nothing_unsure_is_known(seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 40))
+    clusters = Clusters(rng.integers(0, 4, n), rng.random(n) * (rng.random(n) < 0.5))
+    known = surest(clusters, share)
+    taken = known >= 0
+    np.testing.assert_array_equal(known[taken], clusters.labels[taken])
+    assert (clusters.confidence[taken] > 0).all()
+    for label in np.unique(clusters.labels):
+        own = clusters.labels == label
+        assert (taken & own).sum() <= round(share * own.sum())
+        rest = clusters.confidence[own & ~taken]
+        least = clusters.confidence[own & taken].min(initial=1.0)
+        assert rest.max(initial=0.0) <= least or not (taken & own).any()
+
+
+def test_known_rows_cut_the_edges_between_clusters() -> None:
+    rows, _ = make_blobs(200, centers=[[0, 0], [2, 0]], random_state=0)
+    graph, _ = graph_of(rows, 2)
+    labels = (rows[:, 0] > 1).astype(np.int64)
+    known = with_known(graph, Clusters(labels, np.ones(200)), 1.0, seed=0)
+    entries = known.tocoo()
+    assert (labels[entries.row] == labels[entries.col]).all()
+    unsure = with_known(graph, Clusters(labels, np.zeros(200)), 1.0, seed=0)
+    assert (unsure != graph).nnz == 0
+
+
+# Networks
+
+
+def images_of(n: int) -> tuple[np.ndarray, np.ndarray]:
+    digits, truth = load_digits(return_X_y=True)
+    return digits[:n].reshape(n, 8, 8), truth[:n]
+
+
+def test_a_network_is_trained_on_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fiedler.models.spectralnet.stages as stages
+
+    seen: list[Any] = []
+    train_map = stages.train_map
+
+    def spy(fit: Any, recipe: Any, forward: Any, source: Any, shape: Any) -> None:
+        seen.append(source)
+        train_map(fit, recipe, forward, source, shape)
+
+    monkeypatch.setattr(stages, "train_map", spy)
+    images, truth = images_of(400)
+    brief = SpectralNetRecipe(
+        network=ConvMap((8,), 16), training=Training(steps=5, batch_size=100), known=0.7
+    )
+    net = SpectralNet(10, recipe=brief, random_state=0).fit(images)
+    assert "self-training" in net.timings_
+    SpectralNet(10, recipe=dataclasses.replace(brief, known=0.0), random_state=0).fit(images)
+    found = clusters_of_graph(seen[1], 10, 10, seed=net._seed)
+    assert found is not None
+    wanted = with_known(seen[1], found, 0.7, seed=net._seed)
+    assert (seen[0] != wanted).nnz == 0
+    assert (seen[0] != seen[1]).nnz > 0
+    told = SpectralNet(10, recipe=brief, random_state=0).fit(images, known_labels=truth)
+    assert "self-training" not in told.timings_
+
+
+def test_what_recipes_take_as_known() -> None:
+    assert settle(SpectralNetRecipe(), (28, 28), 5000).known == 1.0
+    assert settle(SpectralNetRecipe(views=None), (28, 28), 5000).known == 0.0
+    assert settle(SpectralNetRecipe(), (6,), 5000).known == 0.0
+    assert settle(SpectralNetRecipe(known=0.3), (6,), 5000).known == 0.3
+    assert settle(SpectralNetRecipe(views=RandomAffine()), (28, 28), 5000).known == 1.0
+    assert settle(SpectralNetRecipe.named("paper"), (28, 28), 5000).known == 0.0
+    assert [spec.known for spec in DSCDANRecipe().rounds] == [0.7, 0.7]
+    assert not any(spec.known for spec in DSCDANRecipe.named("paper").rounds)
+    with pytest.raises(InputError, match=r"known must be a share between 0 and 1, got 1\.5"):
+        SpectralNetRecipe(known=1.5)
+    with pytest.raises(InputError, match="known must be 'auto' or float or int, got 'most'"):
+        SpectralNetRecipe(known="most")
+    with pytest.raises(InputError, match=r"known=0\.5 needs the edges of a graph"):
+        dataclasses.replace(SpectralNetRecipe.named("paper"), known=0.5)
