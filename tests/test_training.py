@@ -739,6 +739,7 @@ if world > 1:
     group = dist.group.WORLD
     dist.destroy_process_group()
     assert sys.getrefcount(group) == 2  # who else has it keeps its threads past the end of Python
+    del group  # or this script does
 """
 
 
