@@ -571,3 +571,21 @@ def test_what_no_candidate_has_is_found_by_an_exchange() -> None:
     np.testing.assert_array_equal(choose_partition([y], graph, 5, pairs.vectors), y)
     two = choose_partition([np.minimum(y, 1)], graph, 2, pairs.vectors)
     np.testing.assert_array_equal(two, np.minimum(y, 1))
+
+
+def test_merging_is_not_measured_by_what_leaves_all_in_one_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, truth = make_blobs(90, centers=[[0, 0], [9, 0], [0, 9]], random_state=0)
+    graph = KNN(8).fit(rows.astype(np.float32), SearchOptions()).matrix
+    vectors = smallest_eigenpairs(graph, 9).vectors
+    apart = np.zeros(90, dtype=np.int64)
+    apart[[0, 1]] = 1, 2
+    joined = np.where(truth == 2, 1, truth)
+    rng = np.random.default_rng(0)
+    for plain, held in ((apart, True), (joined, False)):
+        monkeypatch.setattr(assign_module, "kmeans", lambda *_, p=plain, **__: (p, None))
+        monkeypatch.setattr(
+            assign_module, "normalized_cut", lambda _, labels, p=plain: 1.0 if labels is p else 9.0
+        )
+        assert assign_module.holds_against(truth, vectors, graph, rng) is held

@@ -55,7 +55,7 @@ def assign_labels(
         Damle, Minden & Ying (2019). ``"discretize"``: Yu & Shi (2003). ``"merge"``: many
         micro-clusters, merged by modularity on the affinity. ``"auto"``: ``"merge"``, unless its
         partition has a lower modularity than that of k-means or cuts 1.3 times as much; then
-        ``"kmeans"``.
+        ``"kmeans"``, if that has a quarter of the modularity or more.
     affinity : csr_matrix or ndarray of shape (n, n) or None
         The graph; needed by ``"merge"``. Without it ``"auto"`` is ``"kmeans"``.
     pairs : Eigenpairs or None
@@ -159,15 +159,18 @@ def holds_against(
     """Tell whether modularity did not force a partition against the grain of the graph.
 
     Modularity favours clusters of like size; where the true ones are not, its partition cuts many
-    more edges than k-means on the plain eigenvectors, the relaxed normalised cut, does.
+    more edges than k-means on the plain eigenvectors, the relaxed normalised cut, does. Where that
+    has less than a quarter of the modularity it is nothing to measure by: it has left all but some
+    outliers in one cluster, as with texts, and so cuts next to nothing.
     """
     k = int(labels.max()) + 1
     plain, _ = kmeans(vectors[:, :k], k, n_init=_N_INIT, rng=rng)
-    gain = modularity(affinity, labels) - modularity(affinity, plain)
-    cut = normalized_cut(affinity, labels)
-    plain_cut = normalized_cut(affinity, plain)
-    _logger.info("modularity %+.4f, cut %.3g against %.3g", gain, cut, plain_cut)
-    return gain >= 0 and cut <= tolerance * plain_cut
+    found, least = modularity(affinity, labels), modularity(affinity, plain)
+    cut, plain_cut = normalized_cut(affinity, labels), normalized_cut(affinity, plain)
+    _logger.info("modularity %.4f, %.4f; cut %.3g, %.3g", found, least, cut, plain_cut)
+    if least < found / 4:
+        return True
+    return found >= least and cut <= tolerance * plain_cut
 
 
 def _one_cluster(vectors: np.ndarray) -> Partition:
