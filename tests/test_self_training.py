@@ -156,7 +156,7 @@ def test_what_recipes_take_as_known() -> None:
     assert settle(SpectralNetRecipe(known=0.3), (6,), 5000).known == 0.3
     assert settle(SpectralNetRecipe(views=RandomAffine()), (28, 28), 5000).known == 1.0
     assert settle(SpectralNetRecipe.named("paper"), (28, 28), 5000).known == 0.0
-    assert [spec.known for spec in DSCDANRecipe().rounds] == [0.7, 0.7]
+    assert [spec.known for spec in DSCDANRecipe().rounds] == [1.0, 1.0]
     assert not any(spec.known for spec in DSCDANRecipe.named("paper").rounds)
     with pytest.raises(InputError, match=r"known must be a share between 0 and 1, got 1\.5"):
         SpectralNetRecipe(known=1.5)
