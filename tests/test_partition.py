@@ -589,3 +589,8 @@ def test_merging_is_not_measured_by_what_leaves_all_in_one_cluster(
             assign_module, "normalized_cut", lambda _, labels, p=plain: 1.0 if labels is p else 9.0
         )
         assert assign_module.holds_against(truth, vectors, graph, rng) is held
+    # where both have less than chance neither is anything
+    single = np.arange(90)
+    monkeypatch.setattr(assign_module, "kmeans", lambda *_, **__: (np.roll(single, 1), None))
+    assert modularity(graph, single) < 0
+    assert not assign_module.holds_against(np.where(single == 1, 0, single), vectors, graph, rng)

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits, make_blobs
 
+import fiedler.models.self_training as self_training
 import fiedler.partition.whole as whole
-from fiedler import DSCDANRecipe, SpectralNet, SpectralNetRecipe
+from fiedler import DSCDAN, DSCDANRecipe, Round, SpectralNet, SpectralNetRecipe
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, SearchOptions
@@ -62,6 +63,33 @@ def test_no_partition_where_it_is_not_to_be_trusted(monkeypatch: pytest.MonkeyPa
     assert partition_graph(graph, 1, pairs) is None
     monkeypatch.setattr(whole, "holds_against", lambda *_, **__: False)
     assert partition_graph(graph, 3, pairs) is None
+    assert clusters_of_graph(graph, 3, 3, seed=0) is None
+
+
+def test_stray_rows_do_not_take_the_trust_away() -> None:
+    rows, truth = make_blobs(300, centers=9 * np.eye(4), cluster_std=2.0, random_state=0)
+    graph, pairs = graph_of(rows, 4)
+    assert partition_graph(graph, 4, pairs) is not None
+    duplicates = sp.csr_matrix(np.ones((3, 3)) - np.eye(3))
+    more = sp.csr_matrix(sp.block_diag([graph, duplicates, sp.csr_matrix((1, 1))]))
+    found = partition_graph(more, 4, smallest_eigenpairs(more, 12))
+    assert found is not None
+    assert accuracy(truth, found.labels[:300]) > 0.9
+
+
+@pytest.mark.parametrize("k", [1, 19, 20])
+def test_as_many_clusters_as_rows_are_nothing_to_learn_from(k: int) -> None:
+    rows = np.random.default_rng(0).normal(size=(20, 4))
+    graph = KNN(5).fit(rows.astype(np.float32), SearchOptions()).matrix
+    assert clusters_of_graph(graph, k, k, seed=0) is None
+    images = np.random.default_rng(0).random((20, 8, 8))
+    brief = Training(steps=3, batch_size=30)
+    recipe = SpectralNetRecipe(network=ConvMap((4,), 32), training=brief, known=1.0)
+    assert SpectralNet(k, recipe=recipe, random_state=0).fit(images).n_clusters_ <= k
+
+
+def test_a_graph_without_edges_has_no_partition() -> None:
+    graph = sp.csr_matrix((30, 30))
     assert clusters_of_graph(graph, 3, 3, seed=0) is None
 
 
@@ -114,6 +142,25 @@ def test_known_rows_cut_the_edges_between_clusters() -> None:
     assert (unsure != graph).nnz == 0
 
 
+def test_rows_on_borders_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = make_blobs(300, centers=9 * np.eye(4), random_state=0)
+    graph, _ = graph_of(rows, 4)
+    cut = whole.partition_graph
+
+    def one_moved(*given: Any, **options: Any) -> Any:
+        found = cut(*given, **options)
+        labels = found.labels.copy()
+        labels[7] = (labels[7] + 1) % 4
+        return dataclasses.replace(found, labels=labels)
+
+    monkeypatch.setattr(self_training, "partition_graph", one_moved)
+    found = clusters_of_graph(graph, 4, 4, seed=0)
+    assert found is not None
+    assert found.confidence[7] == 0
+    assert surest(found, 1.0)[7] == -1
+    assert (surest(found, 1.0) >= 0).sum() > 280
+
+
 # Networks
 
 
@@ -164,3 +211,29 @@ def test_what_recipes_take_as_known() -> None:
         SpectralNetRecipe(known="most")
     with pytest.raises(InputError, match=r"known=0\.5 needs the edges of a graph"):
         dataclasses.replace(SpectralNetRecipe.named("paper"), known=0.5)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_dscdan_starts_from_the_graphs_partition(
+    trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fiedler.models.dscdan.rounds as rounds
+
+    seen: list[Clusters] = []
+    source_of = rounds.source_of
+
+    def spy(*given: Any) -> Any:
+        seen.append(given[-1])
+        return source_of(*given)
+
+    monkeypatch.setattr(rounds, "source_of", spy)
+    if not trusted:
+        monkeypatch.setattr(self_training, "partition_graph", lambda *_, **__: None)
+    images, _ = images_of(300)
+    steps = Training(steps=3, batch_size=100)
+    recipe = DSCDANRecipe(pretraining=steps, rounds=(Round(known=1.0, training=steps),))
+    model = DSCDAN(10, recipe=recipe, random_state=0).fit(images)
+    assert bool(seen[0].confidence.any()) == trusted
+    assert "self-training" in model.timings_
+    without = dataclasses.replace(recipe, rounds=(Round(training=steps),))
+    assert "self-training" not in DSCDAN(10, recipe=without, random_state=0).fit(images).timings_

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,8 +12,11 @@ from fiedler.graph.known_labels import UNKNOWN, constrain_graph
 from fiedler.models.readout import choose_clusters
 from fiedler.partition import nearest_center
 from fiedler.partition.whole import partition_graph
+from fiedler.progress import ProgressCallback, silent
 from fiedler.spectrum import smallest_eigenpairs
 from fiedler.training.processes import from_first
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,12 @@ class Clusters:
 
 
 def clusters_of_graph(
-    graph: sp.csr_matrix, most: int, wanted: int | str, seed: int
+    graph: sp.csr_matrix,
+    most: int,
+    wanted: int | str,
+    *,
+    seed: int,
+    progress: ProgressCallback = silent,
 ) -> Clusters | None:
     """Return the clusters of a graph by its own eigenvectors, the same in every process.
 
@@ -36,40 +45,58 @@ def clusters_of_graph(
     wanted : int or str
         Number of clusters, or the rule that chooses it (:func:`choose_clusters`).
     seed : int
+    progress : callable
+        Called as ``progress("eigenvectors", done, total)``.
 
     Returns
     -------
     Clusters or None
-        None where the graph has no partition to be trusted.
+        None where the graph has no partition to be trusted (:func:`partition_graph`). Rows on
+        borders, in another cluster than that of their nearest centre, have confidence 0.
     """
 
     def compute() -> dict[str, np.ndarray]:
-        n = int(graph.shape[0])
-        count = min(3 * most, most + 100, n)
-        pairs = smallest_eigenpairs(graph, count, leading=most, random_state=seed)
+        pairs = smallest_eigenpairs(
+            graph, _width(most, graph), leading=most, random_state=seed, progress=progress
+        )
         k = most
         if isinstance(wanted, str):
             k = choose_clusters(pairs.vectors, pairs.values, graph, most, wanted, seed)
+            width = _width(k, graph)
+            pairs = replace(
+                pairs,
+                values=pairs.values[:width],
+                vectors=pairs.vectors[:, :width],
+                residuals=pairs.residuals[:width],
+            )
         partition = partition_graph(graph, k, pairs, random_state=seed)
         if partition is None:
             return {}
         nearest, confidence = nearest_center(pairs.vectors, partition)
-        # a row that was moved to another cluster than that of its nearest centre is on a border
         confidence[nearest != partition.labels] = 0.0
         return {"labels": partition.labels, "confidence": confidence}
 
     found = from_first(compute)
+    _logger.info("the graph's own partition is %s", "taken" if found else "not trusted")
     return Clusters(found["labels"], found["confidence"]) if found else None
+
+
+def _width(k: int, graph: sp.csr_matrix) -> int:
+    """As many eigenvectors as :class:`SpectralClustering` reads k clusters from."""
+    return min(3 * k, k + 100, int(graph.shape[0]))
 
 
 def surest(clusters: Clusters, share: float) -> np.ndarray:
     """Return the labels of this share of each cluster's rows, the surest; -1 for the others.
 
-    Rows of which nothing is sure are never among them.
+    Rows of which nothing is sure are never among them, nor one that is a cluster by itself: it
+    would lose all its edges.
     """
     known = np.full(len(clusters.labels), UNKNOWN, dtype=np.int64)
     for label in np.unique(clusters.labels):
         rows = np.flatnonzero(clusters.labels == label)
+        if len(rows) < 2:
+            continue
         order = np.argsort(-clusters.confidence[rows], kind="stable")
         chosen = rows[order[: round(share * len(rows))]]
         known[chosen[clusters.confidence[chosen] > 0]] = label

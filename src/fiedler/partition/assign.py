@@ -168,7 +168,7 @@ def holds_against(
     found, least = modularity(affinity, labels), modularity(affinity, plain)
     cut, plain_cut = normalized_cut(affinity, labels), normalized_cut(affinity, plain)
     _logger.info("modularity %.4f, %.4f; cut %.3g, %.3g", found, least, cut, plain_cut)
-    if least < found / 4:
+    if found > 0 and least < found / 4:
         return True
     return found >= least and cut <= tolerance * plain_cut
 

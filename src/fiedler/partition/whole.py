@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from fiedler.partition.assign import holds_against, merge_microclusters
 from fiedler.partition.centers import Partition
@@ -17,6 +18,8 @@ _STARTS = 2
 # Rows that were moved may cut this much more than k-means does. Set with labels in sight, between
 # Fashion-MNIST (1.4, merging is right) and Reuters R8 (1.9, it is not).
 _CUT_TOLERANCE = 1.5
+# Components of fewer rows than this part of a mean cluster are stray.
+_STRAY = 10
 
 
 def partition_graph(
@@ -44,8 +47,10 @@ def partition_graph(
     -------
     Partition or None
         None where the partition cuts the graph much more than k-means does, so that it is not to
-        be trusted; and where there are fewer than ``k`` clusters.
+        be trusted; and where there is but one cluster, or fewer than ``k``, or nothing to cut.
     """
+    if k == 1 or affinity.nnz == 0:
+        return None
     rng = np.random.default_rng(random_state)
     vectors = pairs.vectors
     found = []
@@ -54,8 +59,27 @@ def partition_graph(
             merged = merge_microclusters(vectors[:, :width], k, affinity, rng=rng)
             found.append(replace(merged, labels=move_rows(affinity, merged.labels)))
     gains = [modularity(affinity, partition.labels) for partition in found]
-    best = found[best_partition([partition.labels for partition in found], gains, pairs)]
-    if best.n_clusters < k or k == 1:
+    chosen = best_partition([partition.labels for partition in found], gains, pairs)
+    best = found[chosen]
+    if best.n_clusters < k or gains[chosen] <= 0:
         return None
-    holds = holds_against(best.labels, vectors, affinity, rng, tolerance=_CUT_TOLERANCE)
-    return best if holds else None
+    return best if _holds(best.labels, affinity, k, vectors, rng) else None
+
+
+def _holds(
+    labels: np.ndarray,
+    affinity: sp.csr_matrix,
+    k: int,
+    vectors: np.ndarray,
+    rng: np.random.Generator,
+) -> bool:
+    """Tell whether a partition cuts about as little as k-means does, stray components left out.
+
+    k-means gives a few duplicates that hang together a cluster of their own, which cuts nothing.
+    """
+    _, components = connected_components(affinity, directed=False)
+    large = np.bincount(components)[components] >= len(labels) / (_STRAY * k)
+    if not large.all():
+        labels = np.unique(labels[large], return_inverse=True)[1]
+        affinity, vectors = affinity[large][:, large], vectors[large]
+    return holds_against(labels, vectors, affinity, rng, tolerance=_CUT_TOLERANCE)

@@ -90,9 +90,10 @@ class DSCDAN(NetworkClustering):
         global_information, local_information, prior.
     rounds_ : list of dict
         Of each round of the joint phase: round, clusters, changed (share of rows, against the
-        round before or the codes), score (modularity on the graphs of rows and embeddings),
-        kept (whether its networks are kept: the last of the largest score or tied with it). A round
-        that collapsed ends the phase: its row says why (collapsed), and has no clusters.
+        round before, at first the graph's partition or the codes), score (modularity on the graphs
+        of rows and embeddings), kept (whether its networks are kept: the last of the largest score
+        or tied with it). A round that collapsed ends the phase: its row says why (collapsed), and
+        has no clusters.
     phases_ : dict of str to ndarray of shape (at most 2000, d), float32
         Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
     examples_ : dict of str to ndarray of shape (at most 64, d)
@@ -260,9 +261,11 @@ class DSCDAN(NetworkClustering):
         """Train the joint phase round by round until clusters settle; keep the best round."""
         network = self._network
         clusters = None
-        if graph is not None:
+        if graph is not None and recipe.rounds[0].known:
             with self._timed("self-training"):
-                clusters = clusters_of_graph(graph, self._most, self.n_clusters, fit.seed)
+                clusters = clusters_of_graph(
+                    graph, self._most, self.n_clusters, seed=fit.seed, progress=fit.progress
+                )
         if clusters is None:
             clusters = rounds.clusters_of_codes(network, reader, self._most, fit.seed)
         snapshots: list[rounds.Snapshot] = []

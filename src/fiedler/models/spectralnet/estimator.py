@@ -53,7 +53,8 @@ class SpectralNet(NetworkClustering):
 
     Shaham, Stanton, Li, Nadler, Basri & Kluger (2018), "SpectralNet: Spectral Clustering using
     Deep Neural Networks", ICLR. ``recipe="paper"`` is the published procedure; the default draws
-    its batches along the edges of one neighbour graph, and shows images through random views.
+    its batches along the edges of one neighbour graph; images are shown through random views, and
+    the partition of their graph by its own eigenvectors is learned from.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ class SpectralNet(NetworkClustering):
         y : ignored
         graph : csr_matrix or ndarray of shape (n, n), NeighborGraph, or None
             The affinity of the rows, or their neighbours, where they are known already: takes the
-            place of the recipe's.
+            place of the recipe's. Self-training (``known``) works on a copy.
         known_labels : array-like of shape (n,), int, or None
             Semi-supervised: known labels of some rows, -1 for the others. They enter the affinity:
             rows of one label are tied together, edges between different ones are cut. The clusters
@@ -215,8 +216,8 @@ class SpectralNet(NetworkClustering):
         reader = self._reader(rows)
         space, inner = self._train_front(fit, recipe, reader, labels, given)
         self._keep_components(space.graph)
-        known = recipe.known if labels is None else 0.0
-        source = self._trained_on(space, known, most, fit.seed)
+        told = labels is not None and bool((labels >= 0).any())
+        source = self._trained_on(space, 0.0 if told else recipe.known, most, fit)
         with self._timed("training"):
             forward = Forward(
                 self._network[1] if recipe.codes else self._network,  # type: ignore[index]
@@ -299,15 +300,17 @@ class SpectralNet(NetworkClustering):
             graph = fit_graph(fit, recipe.affinity, space.rows, labels, given, compare)
         return _Space(graph, None), inner
 
-    def _trained_on(self, space: _Space, known: float, most: int, seed: int) -> Source:
+    def _trained_on(self, space: _Space, known: float, most: int, fit: Fit) -> Source:
         """Return the affinity, its surest rows taken as known where that is asked for."""
         if not known or space.graph is None:
             return space.source
         with self._timed("self-training"):
-            clusters = clusters_of_graph(space.graph, most, self.n_clusters, seed)
+            clusters = clusters_of_graph(
+                space.graph, most, self.n_clusters, seed=fit.seed, progress=fit.progress
+            )
             if clusters is None:
                 return space.graph
-            return with_known(space.graph, clusters, known, seed)
+            return with_known(space.graph, clusters, known, fit.seed)
 
     def _read_out(
         self, reader: RowReader, recipe: SpectralNetRecipe, space: _Space, most: int

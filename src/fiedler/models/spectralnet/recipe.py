@@ -107,8 +107,9 @@ class SpectralNetRecipe(ShortRepr):
         flows through both, as in the authors' program.
     known : float or "auto"
         Self-training, beyond the paper: this share of the rows, those surest of their cluster in
-        the graph's own eigenvectors, are taken as known (as ``known_labels`` are); not where labels
-        are given. ``"auto"``: 1 for images seen through views, else 0.
+        the graph's own eigenvectors, are taken as known (as ``known_labels`` are), but for those on
+        borders. Not where labels are given, nor where that partition cuts the graph much more than
+        k-means does. ``"auto"``: 1 for images seen through views, else 0.
     extra_outputs : int
         Outputs beyond the number of clusters. A few keep a seed from splitting one class and
         joining two.
@@ -260,14 +261,14 @@ def settle_comparison(
     affinity: KNN | Epsilon | None,
     row_shape: tuple[int, ...],
 ) -> tuple[bool, bool]:
-    """Return whether images are brought upright, and their gradients compared too.
+    """Return whether images are brought upright, and compared by their gradients.
 
     ``affinity`` is the graph of images, None for other rows or without one.
     """
     for name, wanted in (("upright", upright), ("gradients", gradients)):
         if wanted is True and affinity is None:
             raise InputError(
-                f"{name}=True needs images and a graph of their pixels (affinity=KNN(), no "
+                f"{name}=True needs images and a graph of them (affinity=KNN(), no "
                 f"codes); rows have shape {row_shape}. Set image_shape, or {name}=False."
             )
     if upright == "auto":
