@@ -28,8 +28,9 @@ _N_INIT = 4
 _JUDGED_STARTS = 12
 MICRO_PER_CLUSTER = 6
 # Merging is refused where it cuts this much more than k-means does. Chosen on the sets of
-# benchmarks/assignment.py, whose table shows where it errs (CMU PIE).
-_CUT_TOLERANCE = 1.3
+# benchmarks/assignment.py, whose table shows where it errs (CMU PIE), and on Fashion-MNIST: merging
+# is right up to 1.4, and wrong from 1.6 on.
+_CUT_TOLERANCE = 1.5
 
 
 def assign_labels(
@@ -54,7 +55,7 @@ def assign_labels(
         ``"kmeans"``: on row-normalised eigenvectors (Ng, Jordan & Weiss 2001). ``"cluster_qr"``:
         Damle, Minden & Ying (2019). ``"discretize"``: Yu & Shi (2003). ``"merge"``: many
         micro-clusters, merged by modularity on the affinity. ``"auto"``: ``"merge"``, unless its
-        partition has a lower modularity than that of k-means or cuts 1.3 times as much; then
+        partition has a lower modularity than that of k-means or cuts 1.5 times as much; then
         ``"kmeans"``, if that has a quarter of the modularity or more.
     affinity : csr_matrix or ndarray of shape (n, n) or None
         The graph; needed by ``"merge"``. Without it ``"auto"`` is ``"kmeans"``.
@@ -153,8 +154,6 @@ def holds_against(
     vectors: np.ndarray,
     affinity: sp.csr_matrix | np.ndarray,
     rng: np.random.Generator,
-    *,
-    tolerance: float = _CUT_TOLERANCE,
 ) -> bool:
     """Tell whether modularity did not force a partition against the grain of the graph.
 
@@ -170,7 +169,7 @@ def holds_against(
     _logger.info("modularity %.4f, %.4f; cut %.3g, %.3g", found, least, cut, plain_cut)
     if found > 0 and least < found / 4:
         return True
-    return found >= least and cut <= tolerance * plain_cut
+    return found >= least and cut <= _CUT_TOLERANCE * plain_cut
 
 
 def _one_cluster(vectors: np.ndarray) -> Partition:

@@ -15,9 +15,6 @@ from fiedler.partition.stability import best_partition
 from fiedler.spectrum import Eigenpairs
 
 _STARTS = 2
-# Rows that were moved may cut this much more than k-means does. Set with labels in sight, between
-# Fashion-MNIST (1.4, merging is right) and Reuters R8 (1.9, it is not).
-_CUT_TOLERANCE = 1.5
 # Components of fewer rows than this part of a mean cluster are stray.
 _STRAY = 10
 
@@ -82,4 +79,4 @@ def _holds(
     if not large.all():
         labels = np.unique(labels[large], return_inverse=True)[1]
         affinity, vectors = affinity[large][:, large], vectors[large]
-    return holds_against(labels, vectors, affinity, rng, tolerance=_CUT_TOLERANCE)
+    return holds_against(labels, vectors, affinity, rng)
