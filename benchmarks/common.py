@@ -26,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fiedler
 from fiedler.graph import KNN, SearchOptions
+from fiedler.partition.assign import vectors_wanted
 from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -230,7 +231,7 @@ def graph_and_pairs(X: Rows, k: int, neighbors: int) -> tuple[sp.csr_matrix, Eig
     As many as ``fiedler.SpectralClustering`` reads k clusters from.
     """
     matrix = KNN(neighbors).fit(X, SearchOptions()).matrix
-    return matrix, smallest_eigenpairs(matrix, min(3 * k, k + 100, X.shape[0]))
+    return matrix, smallest_eigenpairs(matrix, vectors_wanted(k, X.shape[0]))
 
 
 def _published(name: str, last: int | None = None) -> Callable[[], Labelled]:

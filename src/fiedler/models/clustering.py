@@ -19,11 +19,8 @@ from fiedler.partition import (
     modularity_k,
     nearest_center,
 )
-from fiedler.partition.assign import ASSIGNMENTS, Assignment
+from fiedler.partition.assign import ASSIGNMENTS, Assignment, vectors_wanted
 from fiedler.spectrum import Eigenpairs, eigengap_k
-
-# Merging wants about three eigenvectors a cluster; past this many more they only cost.
-_EXTRA_COMPONENTS = 100
 
 
 class SpectralClustering(
@@ -210,7 +207,7 @@ class SpectralClustering(
     def _n_vectors(self, k: int, n: int) -> int:
         if self.n_components is not None:
             return check_count("n_components", self.n_components, 1, n, ", the number of rows")
-        return min(3 * k, k + _EXTRA_COMPONENTS, n)
+        return vectors_wanted(k, n)
 
     def _choose_k(self, formed: sp.csr_matrix | np.ndarray | None, most: int) -> int:
         most = min(most, len(self.eigenvalues_) - 1)

@@ -124,12 +124,13 @@ def _estimate_spectral(
     n: float, d: float, n_clusters: int, given: Mapping[str, Any]
 ) -> CostEstimate:
     from fiedler.graph import resolve_affinity
+    from fiedler.partition.assign import vectors_wanted
 
     cores = os.cpu_count() or 1
     affinity = resolve_affinity(given.get("affinity", "knn"))
     neighbors = getattr(affinity, "n_neighbors", None) or _NEIGHBORS
     asked = given.get("n_components")
-    wanted = asked if isinstance(asked, int) else min(3 * n_clusters, n_clusters + 100)
+    wanted = asked if isinstance(asked, int) else vectors_wanted(n_clusters, int(n))
     vectors = min(max(float(wanted), 1.0), n) + 1.0
     width = vectors * 1.5
     search, search_bytes = _search_cost(n, d, neighbors)

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from fiedler.graph.known_labels import UNKNOWN, constrain_graph
 from fiedler.models.readout import choose_clusters
 from fiedler.partition import nearest_center
+from fiedler.partition.assign import vectors_wanted
 from fiedler.partition.whole import partition_graph
 from fiedler.progress import ProgressCallback, silent
 from fiedler.spectrum import smallest_eigenpairs
@@ -56,13 +57,14 @@ def clusters_of_graph(
     """
 
     def compute() -> dict[str, np.ndarray]:
+        n = int(graph.shape[0])
         pairs = smallest_eigenpairs(
-            graph, _width(most, graph), leading=most, random_state=seed, progress=progress
+            graph, vectors_wanted(most, n), leading=most, random_state=seed, progress=progress
         )
         k = most
         if isinstance(wanted, str):
             k = choose_clusters(pairs.vectors, pairs.values, graph, most, wanted, seed)
-            width = _width(k, graph)
+            width = vectors_wanted(k, n)
             pairs = replace(
                 pairs,
                 values=pairs.values[:width],
@@ -79,11 +81,6 @@ def clusters_of_graph(
     found = from_first(compute)
     _logger.info("the graph's own partition is %s", "taken" if found else "not trusted")
     return Clusters(found["labels"], found["confidence"]) if found else None
-
-
-def _width(k: int, graph: sp.csr_matrix) -> int:
-    """As many eigenvectors as :class:`SpectralClustering` reads k clusters from."""
-    return min(3 * k, k + 100, int(graph.shape[0]))
 
 
 def surest(clusters: Clusters, share: float) -> np.ndarray:

@@ -31,6 +31,13 @@ MICRO_PER_CLUSTER = 6
 # benchmarks/assignment.py, whose table shows where it errs (CMU PIE), and on Fashion-MNIST: merging
 # is right up to 1.4, and wrong from 1.6 on.
 _CUT_TOLERANCE = 1.5
+# Merging wants about three eigenvectors a cluster; past this many more they only cost.
+_EXTRA_VECTORS = 100
+
+
+def vectors_wanted(k: int, n: int) -> int:
+    """Return from how many eigenvectors of n rows k clusters are best read."""
+    return min(3 * k, k + _EXTRA_VECTORS, n)
 
 
 def assign_labels(
@@ -164,12 +171,12 @@ def holds_against(
     """
     k = int(labels.max()) + 1
     plain, _ = kmeans(vectors[:, :k], k, n_init=_N_INIT, rng=rng)
-    found, least = modularity(affinity, labels), modularity(affinity, plain)
+    gain, plain_gain = modularity(affinity, labels), modularity(affinity, plain)
     cut, plain_cut = normalized_cut(affinity, labels), normalized_cut(affinity, plain)
-    _logger.info("modularity %.4f, %.4f; cut %.3g, %.3g", found, least, cut, plain_cut)
-    if found > 0 and least < found / 4:
+    _logger.info("modularity %.4f, %.4f; cut %.3g, %.3g", gain, plain_gain, cut, plain_cut)
+    if gain > 0 and plain_gain < gain / 4:
         return True
-    return found >= least and cut <= _CUT_TOLERANCE * plain_cut
+    return gain >= plain_gain and cut <= _CUT_TOLERANCE * plain_cut
 
 
 def _one_cluster(vectors: np.ndarray) -> Partition:

@@ -14,6 +14,7 @@ from fiedler.partition.modularity import modularity, move_rows
 from fiedler.partition.stability import best_partition
 from fiedler.spectrum import Eigenpairs
 
+# Of each width, and each the best of four (merge_microclusters).
 _STARTS = 2
 # Components of fewer rows than this part of a mean cluster are stray.
 _STRAY = 10
