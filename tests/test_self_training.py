@@ -18,6 +18,7 @@ from fiedler import DSCDAN, DSCDANRecipe, Round, SpectralNet, SpectralNetRecipe
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, SearchOptions
+from fiedler.models.dscdan.recipe import settle as settle_rounds
 from fiedler.models.self_training import Clusters, clusters_of_graph, surest, with_known
 from fiedler.models.spectralnet.recipe import settle
 from fiedler.networks import ConvMap, RandomAffine
@@ -196,6 +197,10 @@ def test_a_network_is_trained_on_what_is_known(monkeypatch: pytest.MonkeyPatch) 
     assert "self-training" not in told.timings_
 
 
+def _known_of_rounds(recipe: DSCDANRecipe, shape: tuple[int, ...]) -> list[float]:
+    return [spec.known for spec in settle_rounds(recipe, shape, 5000).rounds]
+
+
 def test_what_recipes_take_as_known() -> None:
     assert settle(SpectralNetRecipe(), (28, 28), 5000).known == 1.0
     assert settle(SpectralNetRecipe(views=None), (28, 28), 5000).known == 0.0
@@ -203,8 +208,12 @@ def test_what_recipes_take_as_known() -> None:
     assert settle(SpectralNetRecipe(known=0.3), (6,), 5000).known == 0.3
     assert settle(SpectralNetRecipe(views=RandomAffine()), (28, 28), 5000).known == 1.0
     assert settle(SpectralNetRecipe.named("paper"), (28, 28), 5000).known == 0.0
-    assert [spec.known for spec in DSCDANRecipe().rounds] == [1.0, 1.0]
-    assert not any(spec.known for spec in DSCDANRecipe.named("paper").rounds)
+    assert _known_of_rounds(DSCDANRecipe(), (28, 28)) == [1.0, 1.0]
+    assert _known_of_rounds(DSCDANRecipe(views=None), (28, 28)) == [0.0, 0.7]
+    assert _known_of_rounds(DSCDANRecipe(), (6,)) == [0.0, 0.7]
+    assert _known_of_rounds(DSCDANRecipe(rounds=(Round(known=0.2),)), (6,)) == [0.2]
+    batches = dataclasses.replace(DSCDANRecipe.named("paper"), views=RandomAffine())
+    assert not any(_known_of_rounds(batches, (28, 28)))
     with pytest.raises(InputError, match=r"known must be a share between 0 and 1, got 1\.5"):
         SpectralNetRecipe(known=1.5)
     with pytest.raises(InputError, match="known must be 'auto' or float or int, got 'most'"):
@@ -235,5 +244,5 @@ def test_dscdan_starts_from_the_graphs_partition(
     model = DSCDAN(10, recipe=recipe, random_state=0).fit(images)
     assert bool(seen[0].confidence.any()) == trusted
     assert "self-training" in model.timings_
-    without = dataclasses.replace(recipe, rounds=(Round(training=steps),))
+    without = dataclasses.replace(recipe, rounds=(Round(known=0, training=steps),))
     assert "self-training" not in DSCDAN(10, recipe=without, random_state=0).fit(images).timings_

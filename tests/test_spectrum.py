@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits, make_blobs
 
 from fiedler.exceptions import ConvergenceWarning, InputError
-from fiedler.graph import KNN, Gaussian, build_laplacian
+from fiedler.graph import KNN, Epsilon, Gaussian, build_laplacian
 from fiedler.graph.kernel import KernelOperator
 from fiedler.spectrum import (
     Block,
@@ -26,6 +26,7 @@ from fiedler.spectrum import (
     resolve_solver,
     smallest_eigenpairs,
     solve,
+    solvers,
     sparse_product,
 )
 
@@ -167,7 +168,7 @@ def test_names_and_objects(monkeypatch: pytest.MonkeyPatch) -> None:
         assert type(resolve_solver(name, graph, 3)) is kind
     mine = Block(tol=1e-2)
     assert resolve_solver(mine, graph, 3) is mine
-    monkeypatch.setattr(solve, "_DENSE_ROWS", 10)
+    monkeypatch.setattr(solve, "SMALL_ROWS", 10)
     assert type(resolve_solver("auto", graph, 3)) is Block
     assert type(resolve_solver("auto", graph, 8)) is Dense  # most of the spectrum is wanted
     assert resolve_solver("auto", graph, 3) == Block()
@@ -177,7 +178,7 @@ def test_names_and_objects(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_auto_approximates_only_large_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(solve, "_DENSE_ROWS", 10)
+    monkeypatch.setattr(solve, "SMALL_ROWS", 10)
     kernel = KernelOperator(np.random.default_rng(18).normal(size=(60, 2)), sigma=1.0)
     assert type(resolve_solver("auto", build_laplacian(kernel), 3)) is Block
     monkeypatch.setattr(solve, "_KERNEL_ROWS", 50)
@@ -194,8 +195,24 @@ def test_auto_gives_dense_arrays_to_lapack(monkeypatch: pytest.MonkeyPatch) -> N
         found = smallest_eigenpairs(wide, 10)
     assert found.solver == "dense"
     assert found.residuals.max() < 1e-13
-    monkeypatch.setattr(solve, "_DENSE_ARRAY_ROWS", 400)
+    monkeypatch.setattr(solve, "FULL_ROWS", 400)
     assert resolve_solver("auto", build_laplacian(wide), 3) == Block(tol=0.05, rest=0.02)
+
+
+@pytest.mark.parametrize("solver", ["auto", "lanczos"])
+def test_a_nearly_complete_sparse_graph_is_given_to_lapack(
+    solver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ball around each row that leaves out few: hundreds of nearly equal eigenvalues."""
+    rows = np.random.default_rng(20).normal(size=(600, 5))
+    W = Epsilon(3.0).fit(rows, OPTIONS).matrix
+    assert 0.9 < W.nnz / 600**2 < 1
+    values = np.linalg.eigvalsh(symmetric_form(dense(W), "sym"))
+    monkeypatch.setattr(solvers, "lanczos_eigenpairs", None)  # not called
+    monkeypatch.setattr(solvers, "block_eigenpairs", None)
+    found = smallest_eigenpairs(W, 64, solver=solver)
+    np.testing.assert_allclose(found.values, values[:64], atol=1e-12)
+    assert found.residuals.max() < 1e-12
 
 
 def test_a_solver_of_ones_own() -> None:

@@ -199,7 +199,7 @@ def _solver_name(n: float, vectors: float, affinity: Any, given: Mapping[str, An
     if solver == "auto":
         full, kind = _is_full(affinity), given.get("laplacian", "sym")
         formed = not full or _is_formed(affinity, n)
-        solver = auto_solver(int(n), int(vectors), kind, formed=formed, array=full and formed)
+        solver = auto_solver(int(n), int(vectors), kind, formed=formed, full=full and formed)
     return solver if isinstance(solver, str) else type(solver).__name__.lower()
 
 

@@ -14,6 +14,8 @@ from fiedler.graph.laplacian import Laplacian, LaplacianKind, build_laplacian
 from fiedler.progress import ProgressCallback, silent
 from fiedler.spectrum.signs import fix_signs
 from fiedler.spectrum.solvers import (
+    FULL_ROWS,
+    SMALL_ROWS,
     Block,
     Dense,
     Lanczos,
@@ -21,13 +23,9 @@ from fiedler.spectrum.solvers import (
     Nystrom,
     Solver,
     SolverRequest,
+    is_full,
 )
 
-_DENSE_ROWS = 400
-# A dense array is best given to LAPACK, whose time is known. The block solver takes as long where
-# the spectrum has gaps, and a hundred times as long where it has none (wide kernels: 90 s for 1,000
-# rows against 0.2 s); from here on it is asked for less.
-_DENSE_ARRAY_ROWS = 4_000
 # A product with a kernel that is never formed costs n^2 d; beyond this, approximate.
 _KERNEL_ROWS = 10_000
 # From here an angle of 0.05 (sine) is asked for: labels do not feel it, and float32 reaches it.
@@ -88,20 +86,20 @@ def resolve_solver(solver: str | Solver, laplacian: Laplacian, k: int) -> Solver
     if not isinstance(solver, str):
         return solver
     if solver == "auto":
-        matrix = laplacian.matrix
-        array = isinstance(matrix, np.ndarray)
-        return auto_solver(laplacian.n, k, laplacian.kind, formed=matrix is not None, array=array)
+        formed = laplacian.matrix is not None
+        return auto_solver(laplacian.n, k, laplacian.kind, formed=formed, full=is_full(laplacian))
     return _NAMED[solver]
 
 
-def auto_solver(n: int, k: int, kind: LaplacianKind, *, formed: bool, array: bool) -> Solver:
+def auto_solver(n: int, k: int, kind: LaplacianKind, *, formed: bool, full: bool) -> Solver:
     """Return what ``"auto"`` stands for with k pairs of n rows.
 
-    ``formed`` tells whether the affinity is a matrix in memory, ``array`` whether it is a full one.
+    ``formed`` tells whether the affinity is a matrix in memory, ``full`` whether most of it is not
+    zero.
     """
-    if n <= max(_DENSE_ARRAY_ROWS if array else _DENSE_ROWS, 4 * k):
+    if n <= max(FULL_ROWS if full else SMALL_ROWS, 4 * k):
         return Dense()
-    block = Block() if n < _LOOSE_ROWS and not array else _LOOSE
+    block = Block() if n < _LOOSE_ROWS and not full else _LOOSE
     return block if formed or n <= _KERNEL_ROWS or kind == "unnormalized" else Nystrom()
 
 
@@ -128,7 +126,7 @@ def smallest_eigenpairs(
         Pairs wanted, between 1 and n.
     leading : int or None
         How many of them, from the first, must be accurate; None: all. ``"auto"`` asks less of the
-        others from 5,000 rows on (dense arrays: beyond 4,000).
+        others from 5,000 rows on (full graphs: beyond 4,000).
     laplacian : {"sym", "rw", "unnormalized"}
         Which Laplacian.
     solver : {"auto", "dense", "lanczos", "block", "nystrom", "minibatch"} or Solver

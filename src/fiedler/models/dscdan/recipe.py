@@ -60,34 +60,37 @@ class Round(ShortRepr):
     graph : None, LearnedGraph or BatchAffinity
         None: the recipe's graph of the rows. :class:`LearnedGraph`: refreshed now.
         :class:`BatchAffinity`: among the codes of each random batch, as published.
-    known : float
+    known : float or "auto"
         Self-training: this share of the rows, those surest of their cluster in the round before,
         are taken as known: edges between their clusters are cut, random ties within added. Before
         the first round these are the clusters of the rows' graph by its own eigenvectors, if they
         are to be trusted (they do not cut it much more than k-means does), else none. Rows on
-        borders are never known.
+        borders are never known. ``"auto"``: all rows of images with random views; of others, whose
+        own graphs' partitions teach more wrong than right, none, and seven tenths with a learned
+        graph. None where ``graph`` is a :class:`BatchAffinity`.
     training : Training or "auto"
         ``"auto"``: 1,500 steps of 1,024 rows for images, 600 for vectors; 500 and 360 with a
         learned graph.
     """
 
     graph: Any = None
-    known: float = 0.0
+    known: Any = "auto"
     training: Any = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what no round can use."""
         check_part("graph", self.graph, (LearnedGraph, BatchAffinity, type(None)))
         check_part("training", self.training, (Training,), "auto")
-        if not 0 <= self.known <= 1:
-            raise InputError(f"known must be a share between 0 and 1, got {self.known}.")
-        if self.known and isinstance(self.graph, BatchAffinity):
+        check_part("known", self.known, (float, int), "auto")
+        if self.known != "auto" and not 0 <= self.known <= 1:
+            raise InputError(f"known must be a share between 0 and 1, got {self.known!r}.")
+        if self.known not in ("auto", 0) and isinstance(self.graph, BatchAffinity):
             raise InputError("self-training needs a graph of all rows, not a BatchAffinity.")
 
 
 # The second round adds half a point and more, a tenth where the first has learned from a good
 # partition of the graph.
-_ROUNDS = (Round(known=1.0), Round(LearnedGraph("hidden"), known=1.0))
+_ROUNDS = (Round(), Round(LearnedGraph("hidden")))
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,8 +125,7 @@ class DSCDANRecipe(ShortRepr):
         Of the rows: it trains rounds without a graph of their own, orders the eigenvectors and
         judges the clusters. None, as published: batches order them, k-means reads them.
     rounds : tuple of Round
-        The joint phase. By default one on the graph of the rows, then one on the learned graph,
-        all rows but those on borders taken as known in both.
+        The joint phase. By default one on the graph of the rows, then one on the learned graph.
     settled : float
         Rounds end when no larger share of the rows changes its cluster.
     views : RandomAffine, None or "auto"
@@ -286,7 +288,7 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
     )
     if pretraining == "auto":
         pretraining = Training(steps=200, batch_size=256)
-    rounds = tuple(_settled_round(spec, images, few) for spec in recipe.rounds)
+    rounds = tuple(_settled_round(spec, images, few, views is not None) for spec in recipe.rounds)
     return replace(
         recipe,
         coder=coder,
@@ -298,10 +300,13 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
     )
 
 
-def _settled_round(spec: Round, images: bool, few: bool) -> Round:
+def _settled_round(spec: Round, images: bool, few: bool, viewed: bool) -> Round:
+    learned = isinstance(spec.graph, LearnedGraph)
+    if spec.known == "auto":
+        known = 1.0 if viewed else 0.7 if learned else 0.0
+        spec = replace(spec, known=0.0 if isinstance(spec.graph, BatchAffinity) else known)
     if spec.training != "auto":
         return spec
-    learned = isinstance(spec.graph, LearnedGraph)
     if few:
         steps = 100 if learned else 400
         return replace(spec, training=Training(steps, FEW_ROWS, 1e-3 if learned else 1e-2))
