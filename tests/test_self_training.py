@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,13 @@ from fiedler.evaluation import accuracy
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, SearchOptions
 from fiedler.models.dscdan.recipe import settle as settle_rounds
-from fiedler.models.self_training import Clusters, clusters_of_graph, surest, with_known
+from fiedler.models.self_training import (
+    Clusters,
+    clusters_of_graph,
+    surest,
+    unless_contradicted,
+    with_known,
+)
 from fiedler.models.spectralnet.recipe import settle
 from fiedler.networks import ConvMap, RandomAffine
 from fiedler.partition import assign_labels, modularity
@@ -181,7 +188,7 @@ def test_a_network_is_trained_on_what_is_known(monkeypatch: pytest.MonkeyPatch) 
         train_map(fit, recipe, forward, source, shape)
 
     monkeypatch.setattr(stages, "train_map", spy)
-    images, truth = images_of(400)
+    images, _ = images_of(400)
     brief = SpectralNetRecipe(
         network=ConvMap((8,), 16), training=Training(steps=5, batch_size=100), known=0.7
     )
@@ -193,8 +200,45 @@ def test_a_network_is_trained_on_what_is_known(monkeypatch: pytest.MonkeyPatch) 
     wanted = with_known(seen[1], found, 0.7, seed=net._seed)
     assert (seen[0] != wanted).nnz == 0
     assert (seen[0] != seen[1]).nnz > 0
-    told = SpectralNet(10, recipe=brief, random_state=0).fit(images, known_labels=truth)
-    assert "self-training" not in told.timings_
+
+
+def test_given_labels_join_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fiedler.models.spectralnet.estimator as spectralnet
+
+    seen: list[Any] = []
+
+    def spy(graph: Any, clusters: Clusters, share: float, seed: int) -> Any:
+        seen.append((graph, clusters))
+        return with_known(graph, clusters, share, seed)
+
+    monkeypatch.setattr(spectralnet, "with_known", spy)
+    images, truth = images_of(400)
+    given = np.where(np.arange(400) % 4 == 0, truth, -1)
+    brief = SpectralNetRecipe(
+        network=ConvMap((8,), 16), training=Training(steps=5, batch_size=100), known=1.0
+    )
+    net = SpectralNet(10, recipe=brief, random_state=0).fit(images, known_labels=given)
+    graph, clusters = seen[0]
+    entries = graph.tocoo()
+    both = (given[entries.row] >= 0) & (given[entries.col] >= 0)
+    assert (given[entries.row] == given[entries.col])[both].all()
+    found = clusters_of_graph(graph, 10, 10, seed=net._seed)
+    assert found is not None
+    wanted = unless_contradicted(found, given)
+    np.testing.assert_array_equal(clusters.confidence, wanted.confidence)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 6))
+def test_what_a_given_label_contradicts_is_unsure(seed: int, k: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    clusters = Clusters(rng.integers(0, k, 40), rng.uniform(0.1, 1.0, 40))
+    told = np.maximum(3 * rng.integers(-1, classes, 40), -1)
+    found = unless_contradicted(clusters, told)
+    np.testing.assert_array_equal(found.labels, clusters.labels)
+    for row, label in enumerate(told):
+        counts = Counter(told[(clusters.labels == clusters.labels[row]) & (told >= 0)].tolist())
+        contradicted = label >= 0 and label != min(counts, key=lambda o: (-counts[o], o))
+        assert found.confidence[row] == (0.0 if contradicted else clusters.confidence[row])
 
 
 def _known_of_rounds(recipe: DSCDANRecipe, shape: tuple[int, ...]) -> list[float]:

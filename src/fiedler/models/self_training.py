@@ -83,6 +83,22 @@ def clusters_of_graph(
     return Clusters(found["labels"], found["confidence"]) if found else None
 
 
+def unless_contradicted(clusters: Clusters, given: np.ndarray) -> Clusters:
+    """Return the clusters, of rows whose given label (-1: none) is not their cluster's unsure.
+
+    A cluster's label is that of most of its rows that have one.
+    """
+    rows = np.flatnonzero(given != UNKNOWN)
+    if not len(rows):
+        return clusters
+    labels = np.unique(given[rows], return_inverse=True)[1]
+    counts = np.zeros((int(clusters.labels.max()) + 1, int(labels.max()) + 1))
+    np.add.at(counts, (clusters.labels[rows], labels), 1)
+    confidence = clusters.confidence.copy()
+    confidence[rows[counts.argmax(axis=1)[clusters.labels[rows]] != labels]] = 0.0
+    return replace(clusters, confidence=confidence)
+
+
 def surest(clusters: Clusters, share: float) -> np.ndarray:
     """Return the labels of this share of each cluster's rows, the surest; -1 for the others.
 

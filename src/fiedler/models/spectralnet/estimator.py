@@ -20,7 +20,7 @@ from fiedler.models.fitting import Fit, Source, fit_graph, image_comparison
 from fiedler.models.network import NetworkClustering, digest
 from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device
-from fiedler.models.self_training import clusters_of_graph, with_known
+from fiedler.models.self_training import clusters_of_graph, unless_contradicted, with_known
 from fiedler.models.spectralnet import stages
 from fiedler.models.spectralnet.recipe import SpectralNetRecipe, settle
 from fiedler.networks.build import Standardize
@@ -216,8 +216,7 @@ class SpectralNet(NetworkClustering):
         reader = self._reader(rows)
         space, inner = self._train_front(fit, recipe, reader, labels, given)
         self._keep_components(space.graph)
-        told = labels is not None and bool((labels >= 0).any())
-        source = self._trained_on(space, 0.0 if told else recipe.known, most, fit)
+        source = self._trained_on(space, recipe.known, labels, most, fit)
         with self._timed("training"):
             forward = Forward(
                 self._network[1] if recipe.codes else self._network,  # type: ignore[index]
@@ -300,7 +299,9 @@ class SpectralNet(NetworkClustering):
             graph = fit_graph(fit, recipe.affinity, space.rows, labels, given, compare)
         return _Space(graph, None), inner
 
-    def _trained_on(self, space: _Space, known: float, most: int, fit: Fit) -> Source:
+    def _trained_on(
+        self, space: _Space, known: float, labels: np.ndarray | None, most: int, fit: Fit
+    ) -> Source:
         """Return the affinity, its surest rows taken as known where that is asked for."""
         if not known or space.graph is None:
             return space.source
@@ -310,6 +311,8 @@ class SpectralNet(NetworkClustering):
             )
             if clusters is None:
                 return space.graph
+            if labels is not None:
+                clusters = unless_contradicted(clusters, labels)
             return with_known(space.graph, clusters, known, fit.seed)
 
     def _read_out(

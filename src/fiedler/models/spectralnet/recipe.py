@@ -108,8 +108,8 @@ class SpectralNetRecipe(ShortRepr):
     known : float or "auto"
         Self-training, beyond the paper: this share of the rows, those surest of their cluster in
         the graph's own eigenvectors, are taken as known (as ``known_labels`` are), but for those on
-        borders. Not where labels are given, nor where that partition cuts the graph much more than
-        k-means does. ``"auto"``: 1 for images seen through views, else 0.
+        borders and those whose given label is not their cluster's. Not where that partition cuts
+        the graph much more than k-means does. ``"auto"``: 1 for images seen through views, else 0.
     extra_outputs : int
         Outputs beyond the number of clusters. A few keep a seed from splitting one class and
         joining two.
