@@ -4,7 +4,7 @@
     python benchmarks/spectralnet_package.py [--sets mnist_test mnist_20k] [--threads 2] [--again]
 
 Each fit has a process of its own, the package in ``.venv-peers``. Same rows, layers, epochs, batch
-sizes, rates and affinity (``fit_network.package_recipe``); a third row is our default recipe.
+sizes, rates and affinity (``fit_network.package_recipe``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from runs import RunsTable, table_name
 from spectralnet import fit
 
 PEER = "spectralnet 1.1.0"
-METHODS = [PEER, "SpectralNet, as the package", "SpectralNet, default"]
+METHODS = [PEER, "SpectralNet, as the package"]
 SETS = ["mnist_test", "mnist_20k"]
 NOTES = [
     "The package: its defaults, with autoencoder and Siamese network, on pixels from 0 to 1; its "
