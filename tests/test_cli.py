@@ -159,6 +159,11 @@ def test_wrong_usage_is_code_2(arguments: list[str], tmp_path: Path) -> None:
             "Raise n_neighbors, as in affinity=KNN(20), or n_clusters or n_components.",
             "Raise --neighbors, as in --neighbors 20, or --clusters or --components.",
         ),
+        (
+            "Raise n_neighbors, as in recipe=DSCDANRecipe(graph=KNN(20)), or n_clusters.",
+            "Raise --clusters or, in Python, the graph's neighbours: "
+            "recipe=DSCDANRecipe(graph=KNN(20)).",
+        ),
         ("raise n_components or use assign='kmeans'", "raise --components or use --assign kmeans"),
         (
             "use laplacian='sym' or 'rw', or solver='block' or 'lanczos'.",

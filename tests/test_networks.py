@@ -450,7 +450,7 @@ def test_maps_that_cannot_be_built() -> None:
         build_map(ConvMap(), (36,), 3, seed=0)
     with pytest.raises(InputError, match="network must be a DenseMap or a ConvMap, got 'dense'"):
         build_map("dense", (36,), 3, seed=0)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="head must be 'linear' or 'tanh', got 'relu'"):
+    with pytest.raises(InputError, match=r"head must be one of .*, got 'relu'"):
         build_map(DenseMap(head="relu"), (36,), 3, seed=0)  # type: ignore[arg-type]
 
 
@@ -499,3 +499,19 @@ def test_capacity() -> None:
     assert vc_capacity(conv) == pytest.approx(3 * weights * math.log2(weights))
     assert vc_capacity(nn.ReLU()) == 0.0
     assert vc_needed(70_000) == 7000.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RandomAffine(rotation="x"), "rotation must be a number not below zero, got 'x'"),
+        (lambda: RandomAffine(shear=-0.1), r"shear must be a number not below zero, got -0\.1"),
+        (lambda: RandomAffine(scale=2.0), r"scale must be below 1, .* got 2\.0"),
+        (lambda: RandomAffine(flip=1), "flip must be True or False, got 1"),
+        (lambda: DenseMap((8,), batch_norm="no"), "batch_norm must be True or False, got 'no'"),
+        (lambda: DenseMap((8,), head="sine"), r"head must be one of .*, got 'sine'"),
+    ],
+)
+def test_parts_that_cannot_be(make: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()

@@ -39,6 +39,7 @@ from fiedler.data.upright import upright_rows
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import (
     CollapsedOutputsError,
+    CollapsedOutputsWarning,
     DisconnectedGraphWarning,
     InputError,
     OutputError,
@@ -401,10 +402,28 @@ def test_constrain_graph_cuts_and_ties() -> None:
 
 def test_constrain_batch() -> None:
     affinity = torch.full((4, 4), 0.3).fill_diagonal_(0.0)
+    affinity[2, 3] = affinity[3, 2] = 0.9
     got = constrain_batch(affinity, torch.tensor([5, 5, 7, -1]))
-    wanted = [[0, 1, 0, 0.3], [1, 0, 0, 0.3], [0, 0, 0, 0.3], [0.3, 0.3, 0.3, 0]]
+    wanted = [[0, 0.9, 0, 0.3], [0.9, 0, 0, 0.3], [0, 0, 0, 0.9], [0.3, 0.3, 0.9, 0]]
     assert torch.equal(got, torch.tensor(wanted))
     assert affinity[0, 1] == torch.tensor(0.3)
+    apart = constrain_batch(torch.zeros(2, 2), torch.tensor([5, 5]))
+    assert torch.equal(apart, torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+
+
+def test_known_labels_tie_whatever_the_affinity_is_measured_in() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(240) % 2
+    rows = np.stack([2.2 * truth + 0.6 * rng.normal(size=240), 3.0 * rng.normal(size=240)], axis=1)
+    known = np.where(rng.random(240) < 0.5, truth, -1)
+    for scale in (1e-4, 1.0, 1e4):
+
+        def similarity(a: np.ndarray, b: np.ndarray, scale: float = scale) -> np.ndarray:
+            return scale * np.exp(-((a[:, None] - b) ** 2).sum(axis=2) / 0.5)
+
+        recipe = recipe_of(affinity=similarity, training=brief(200, 240))
+        net = SpectralNet(2, recipe=recipe, random_state=0).fit(rows, known_labels=known)
+        assert accuracy(truth, net.labels_) > 0.9
 
 
 @pytest.mark.parametrize(
@@ -453,8 +472,29 @@ def test_one_cluster_and_one_for_each_row() -> None:
     assert set(one.labels_) == set(one.predict(NEW)) == {0}
     few = ROWS[:8]
     net = SpectralNet(8, recipe=recipe_of(affinity=KNN(2)), random_state=0).fit(few)
-    assert 1 <= net.n_clusters_ <= 8
+    assert net.n_clusters_ == len(set(net.labels_)) >= 6
     np.testing.assert_array_equal(net.predict(few), net.labels_)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_without_an_edge_between_them_are_found_whole(seed: int) -> None:
+    rows, truth = blobs(1000, seed)
+    net = SpectralNet(3, random_state=0).fit(rows)
+    assert net.n_connected_components_ == 3
+    assert accuracy(truth, net.labels_) == 1.0
+    new, new_truth = blobs(1000, seed=9)
+    assert accuracy(new_truth, net.predict(new)) > 0.995
+
+
+def test_many_clusters_of_few_rows() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(1400) % 70
+    rows = 4.0 * rng.normal(size=(70, 20))[truth] + 0.3 * rng.normal(size=(1400, 20))
+    recipe = SpectralNetRecipe(training=Training(150, 2000, 1e-2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CollapsedOutputsWarning)
+        net = SpectralNet(70, recipe=recipe, random_state=0).fit(rows)
+    assert accuracy(truth, net.labels_) > 0.95
 
 
 # Errors and warnings
@@ -465,14 +505,14 @@ def test_a_network_that_is_too_small() -> None:
     rows = np.random.default_rng(0).normal(size=(16, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        net = SpectralNet(2, recipe=recipe, n_components=1, random_state=0).fit(rows)
+        net = SpectralNet(1, recipe=recipe, n_components=1, random_state=0).fit(rows)
     # one layer of two weights can do next to nothing
     assert net.capacity_ == 2.0
     many = np.random.default_rng(0).normal(size=(300, 1))
     with pytest.warns(
         SmallNetworkWarning, match=r"capacity, about 2, is below n / 10 = 30:"
     ) as seen:
-        SpectralNet(2, recipe=recipe, n_components=1, random_state=0).fit(many)
+        SpectralNet(1, recipe=recipe, n_components=1, random_state=0).fit(many)
     assert seen[0].filename == __file__
 
 
@@ -555,7 +595,10 @@ def test_outputs_that_collapse() -> None:
             r"Gaussian\(\) with a sigma that is measured, .* got Gaussian",
         ),
         ({"orthonormalization": "svd"}, "must be one of .'cholesky', 'qr'., got 'svd'"),
-        ({"extra_outputs": -1}, "extra_outputs must not be negative, got -1"),
+        ({"extra_outputs": -1}, "extra_outputs must be an integer of at least 0, got -1"),
+        ({"extra_outputs": 2.5}, "extra_outputs must be an integer of at least 0, got 2.5"),
+        ({"normalized": "no"}, "normalized must be bool, got 'no'"),
+        ({"alternate": "no"}, "alternate must be bool, got 'no'"),
         ({"alternate": True}, r"alternate=True needs batches of random rows, as affinity=Batch"),
     ],
 )
@@ -568,8 +611,9 @@ def test_recipes_that_cannot_be(wrong: dict[str, Any], message: str) -> None:
     ("wrong", "message"),
     [
         ({"scale": "mean"}, "scale must be 'global' or 'local', got 'mean'"),
-        ({"n_neighbors": 0}, r"must be at least 1, got 0 and 2"),
-        ({"scale_neighbor": 0}, r"must be at least 1, got 3 and 0"),
+        ({"n_neighbors": 0}, r"n_neighbors must be an integer of at least 1, got 0"),
+        ({"n_neighbors": 2.5}, r"n_neighbors must be an integer of at least 1, got 2\.5"),
+        ({"scale_neighbor": 0}, r"scale_neighbor must be an integer of at least 1, got 0"),
     ],
 )
 def test_batch_affinities_that_cannot_be(wrong: dict[str, Any], message: str) -> None:
@@ -632,15 +676,50 @@ def test_parameters_that_cannot_be(params: dict[str, Any], message: str) -> None
 
 
 def test_labels_that_cut_the_last_edge() -> None:
-    rows = np.arange(6.0)[:, None]
-    for size in (6, 4):
+    rows = np.arange(12.0)[:, None]
+    for size in (12, 8):
         recipe = recipe_of(affinity=KNN(2), training=brief(3, size), extra_outputs=0)
-        net = SpectralNet(2, recipe=recipe, n_components=1, random_state=0)
+        net = SpectralNet(2, recipe=recipe, n_components=2, random_state=0)
         with pytest.raises(InputError, match="no edges to train on"):
-            net.fit(rows, known_labels=np.arange(6))
+            net.fit(rows, known_labels=np.arange(12))
+
+
+def test_an_affinity_of_nothing() -> None:
+    def nothing(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.zeros((len(a), len(b)))
+
+    for recipe, labels in (
+        (recipe_of(affinity=nothing), None),
+        (recipe_of(affinity=BatchAffinity(8)), np.arange(240)),
+    ):
+        net = SpectralNet(3, recipe=recipe, random_state=0)
+        with pytest.raises(InputError, match="affinity above zero: there is nothing to train on"):
+            net.fit(ROWS, known_labels=labels)
+
+
+def test_one_eigenvector_tells_nothing_apart() -> None:
+    for clusters in (3, "auto"):
+        net = SpectralNet(clusters, recipe=recipe_of(), n_components=1)
+        with pytest.raises(InputError, match="n_components=1 keeps the first eigenvector alone"):
+            net.fit(ROWS)
 
 
 # Images, text, files
+
+
+def test_a_siamese_network_of_images() -> None:
+    """What it makes of images has no pixels: neighbours are those of its outputs."""
+    rng = np.random.default_rng(0)
+    truth = np.arange(300) % 3
+    bright = 100.0 + 60.0 * np.eye(3)[truth].repeat(48, axis=1)
+    images = np.uint8(np.clip(rng.normal(bright, 20.0), 0, 255)).reshape(300, 12, 12)
+    siamese = Siamese((16,), 4, training=brief(30))
+    recipe = SpectralNetRecipe(siamese=siamese, training=brief(30))
+    net = SpectralNet(3, recipe=recipe, random_state=0).fit(images)
+    assert accuracy(truth, net.labels_) > 0.9
+    asked = dataclasses.replace(recipe, gradients=True)
+    with pytest.raises(InputError, match="no codes, no Siamese network"):
+        SpectralNet(3, recipe=asked).fit(images)
 
 
 def pictures(n: int, *shape: int) -> tuple[np.ndarray, np.ndarray]:
@@ -871,6 +950,34 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         assert path.read_bytes() == before
     with pytest.raises(OutputError, match="folder of checkpoint"):
         SpectralNet(3, random_state=0, checkpoint=tmp_path / "no" / "c").fit(ROWS)
+
+
+def similarity_of_width(width: float) -> Any:
+    return lambda a, b: np.exp(-((a[:, None] - b) ** 2).sum(axis=2) / width)
+
+
+def test_a_checkpoint_of_another_graph_function_or_row_is_refused(tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(240)
+    graph = KNN(8).fit(ROWS.astype(np.float32), SearchOptions()).matrix
+    other = graph[order][:, order]
+    changed = ROWS.copy()
+    changed[1] += 1.0
+    functions = [recipe_of(affinity=similarity_of_width(width)) for width in (2.0, 3.0)]
+    pairs: list[tuple[list[SpectralNetRecipe], list[np.ndarray], list[dict[str, Any]]]] = [
+        ([recipe_of()] * 2, [ROWS, ROWS], [{"graph": graph}, {"graph": other}]),
+        ([recipe_of()] * 2, [ROWS, changed], [{}, {}]),
+        ([recipe_of()] * 2, [sp.csr_matrix(ROWS), sp.csr_matrix(changed)], [{}, {}]),
+        (functions, [ROWS, ROWS], [{}, {}]),
+    ]
+    for number, (recipes, rows, given) in enumerate(pairs):
+        path = tmp_path / f"c{number}"
+        common: dict[str, Any] = {"random_state": 0, "checkpoint": path}
+        stop = Interrupt("spectral map", 5)
+        with pytest.raises(KeyboardInterrupt):
+            SpectralNet(3, recipe=recipes[0], **common, progress=stop).fit(rows[0], **given[0])
+        with pytest.raises(InputError, match="checkpoint of other rows, parameters or another"):
+            SpectralNet(3, recipe=recipes[1], **common).fit(rows[1], **given[1])
+        SpectralNet(3, recipe=recipes[0], **common).fit(rows[0], **given[0])
 
 
 # What the published packages get wrong

@@ -12,7 +12,11 @@ _OPTIONS = (
     (r"\bgradients=True", "--gradients"),
     (r"overwrite=True", "--overwrite"),
     (r"(?:image_)?size=\(height, width\)", "--size HEIGHTxWIDTH"),
-    (r"\baffinity=KNN\((\d+)\)", r"--neighbors \1"),
+    (
+        r"Raise n_neighbors, as in (recipe=\w+\(\w+=KNN\(\d+\)\)), or n_clusters",
+        r"Raise --clusters or, in Python, the graph's neighbours: \1",
+    ),
+    (r"(?<!Recipe\()\baffinity=KNN\((\d+)\)", r"--neighbors \1"),
     (r"(solver|laplacian|assign)='([\w-]+)' or '([\w-]+)'", r"--\1 \2 or \3"),
     (r"(solver|laplacian|affinity|assign)='([\w-]+)'", r"--\1 \2"),
     (r"\b(n_clusters|device)='(\w+)'", r"--set \1=\2"),

@@ -69,18 +69,21 @@ def constrain_graph(
 
 
 def constrain_batch(affinity: Tensor, labels: Tensor) -> Tensor:
-    """Set the affinity of equal known labels to 1 and of different ones to 0, in a copy.
+    """Tie equal known labels as closely as any rows are, and different ones not at all, in a copy.
 
     Parameters
     ----------
     affinity : Tensor of shape (m, m)
-        Weights of at most 1, zero on the diagonal.
+        Not negative, zero on the diagonal. Its largest weight, or 1 where there is none, is that of
+        equal labels.
     labels : Tensor of shape (m,), int64
         -1 where unknown; on the same device.
     """
     known = labels != UNKNOWN
     both = known[:, None] & known
-    equal = (labels[:, None] == labels).to(affinity.dtype)
+    largest = affinity.max()
+    closest = torch.where(largest > 0, largest, torch.ones_like(largest))
+    equal = (labels[:, None] == labels) * closest
     return torch.where(both, equal, affinity).fill_diagonal_(0.0)
 
 

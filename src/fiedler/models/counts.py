@@ -89,7 +89,7 @@ def warn_disconnected(sizes: np.ndarray, n_allowed: int, knobs: str) -> None:
     shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
     warn_user(
         f"the graph has {len(sizes)} connected components (of {shown} rows), more than the "
-        f"{n_allowed} that are asked for, so components are put together without an edge to "
+        f"{n_allowed} that are told apart, so components are put together without an edge to "
         f"go by. Raise {knobs}.",
         DisconnectedGraphWarning,
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
-import re
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,6 +21,7 @@ from fiedler.graph.laplacian import ordered_components
 from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.fitting import Fit
+from fiedler.models.identity import digest_rows, recipe_text
 from fiedler.models.rows import (
     check_rows,
     refuse_channels_first,
@@ -38,11 +37,6 @@ from fiedler.training.processes import from_first
 
 # Fewer rows of a batch than this for each output leave its orthonormality to chance.
 _ROWS_PER_OUTPUT = 4
-
-
-def digest(array: np.ndarray) -> str:
-    """Return a number of the array's content, as text."""
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 class NetworkClustering(
@@ -214,6 +208,11 @@ class NetworkClustering(
                     f"{name}={value!r} needs a graph of all rows, but the recipe has none: it is "
                     f"trained on batches. Give the recipe a KNN(), or use {name}='auto'."
                 )
+        if self.n_components == 1 and most > 1:
+            raise InputError(
+                "n_components=1 keeps the first eigenvector alone, which is the same for all rows "
+                f"that hang together; {most} clusters need 2 or more."
+            )
         # a rule chooses fewer clusters than there are outputs
         wanted = 0 if isinstance(self.n_clusters, str) else most
         few = self.n_components is not None and self.n_components < wanted
@@ -229,8 +228,9 @@ class NetworkClustering(
         if rank >= min(k, wanted):
             return
         what = (
-            f"the trained outputs span {rank} dimensions, too few for {k} clusters: the training "
-            "collapsed. Lower the learning rate, raise the batch size, or ask for fewer clusters."
+            f"the trained outputs span {rank} dimensions, too few for {k} clusters: training "
+            "collapsed, or the network's last hidden layer has too few units. Lower the learning "
+            "rate, raise the batch size, widen that layer, or ask for fewer clusters."
         )
         if rank < 2:
             raise CollapsedOutputsError(what)
@@ -293,18 +293,14 @@ class NetworkClustering(
 
     def _identity(self, rows: Any, recipe: Any, n_outputs: int) -> dict[str, Any]:
         """Return what a checkpoint must agree with to be gone on from."""
-        n = int(rows.shape[0])
-        some = rows[:: max(1, n // 64)]
-        dense = some.toarray() if sp.issparse(some) else np.asarray(some)
         return {
-            # a function's address is another one in the process that goes on
-            "recipe": re.sub(r" at 0x[0-9a-fA-F]+", "", repr(recipe)),
+            "recipe": recipe_text(recipe),
             "seed": self._seed,
-            "shape": [n, *self.row_shape_],
+            "shape": [int(rows.shape[0]), *self.row_shape_],
             "outputs": n_outputs,
             "clusters": [str(self.n_clusters), str(self.max_clusters), self.assign],
             "recall": self.recall,
-            "rows": digest(dense),
+            "rows": digest_rows(rows),
         }
 
     def _reader(self, rows: Any) -> RowReader:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fiedler.data.checks import is_positive
+from fiedler.exceptions import InputError
 from fiedler.networks.short_repr import ShortRepr
 
 
@@ -35,6 +37,17 @@ class RandomAffine(ShortRepr):
     shift: float = 0.08
     shear: float = 0.3
     flip: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no view can be made by."""
+        for name in ("rotation", "scale", "shift", "shear"):
+            amount = getattr(self, name)
+            if not is_positive(amount) and amount != 0:
+                raise InputError(f"{name} must be a number not below zero, got {amount!r}.")
+        if self.scale >= 1:
+            raise InputError(f"scale must be below 1, which is no size at all, got {self.scale!r}.")
+        if not isinstance(self.flip, bool):
+            raise InputError(f"flip must be True or False, got {self.flip!r}.")
 
 
 def random_views(m: int, amounts: RandomAffine, generator: torch.Generator) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fiedler.data.checks import check_whole, check_widths
+from fiedler.data.checks import check_choice, check_whole, check_widths
 from fiedler.exceptions import InputError
 from fiedler.networks.norm import BatchNorm
 from fiedler.networks.short_repr import ShortRepr
@@ -37,8 +37,11 @@ class DenseMap(ShortRepr):
     head: Head = "linear"
 
     def __post_init__(self) -> None:
-        """Refuse what are no widths."""
+        """Refuse what is no map."""
         check_widths("widths", self.widths)
+        check_choice("head", self.head, ("linear", "tanh"))
+        if not isinstance(self.batch_norm, bool):
+            raise InputError(f"batch_norm must be True or False, got {self.batch_norm!r}.")
 
 
 @dataclass(frozen=True, repr=False)
@@ -182,8 +185,6 @@ def _dense(spec: DenseMap, n_inputs: int, n_outputs: int) -> nn.Sequential:
         layers.append(nn.Tanh())
         if not spec.batch_norm:
             _keep_variance(layers)
-    elif spec.head != "linear":
-        raise InputError(f"head must be 'linear' or 'tanh', got {spec.head!r}.")
     return nn.Sequential(*layers)
 
 

@@ -13,11 +13,12 @@ from fiedler.partition.assign import (
     merge_microclusters,
 )
 from fiedler.partition.centers import Partition, kmeans, row_normalized
-from fiedler.partition.modularity import modularity
+from fiedler.partition.modularity import modularity, normalized_cut
 from fiedler.partition.rebuild import mixed_affinity, rebuild_partition
 
 _NEIGHBORS = 10
 _STARTS = 4
+_SAME = 1e-9
 
 
 def rebuilt_partition(
@@ -32,7 +33,8 @@ def rebuilt_partition(
     The candidates are k-means on the first k, k + 2 and all eigenvectors, and micro-clusters merged
     on the graph and on its mix with the embedding's neighbour graph; the mix judges them
     (:func:`fiedler.partition.rebuild_partition`). Where the outcome cuts the graph much more than
-    k-means does, as with clusters of very unequal size, k-means on k eigenvectors stands.
+    k-means does, as with clusters of very unequal size, or k-means cuts nothing, k-means on k
+    eigenvectors stands.
 
     Parameters
     ----------
@@ -65,9 +67,18 @@ def rebuilt_partition(
         for i in range(_STARTS)
     ]
     labels = max(rebuilt, key=lambda partition: modularity(mixed, partition))
-    if not holds_against(labels, vectors, affinity, rng):
+    if _cuts_nothing(plain.labels, labels, affinity) or not holds_against(
+        labels, vectors, affinity, rng
+    ):
         return plain
     return _with_centers(row_normalized(vectors), labels, rng)
+
+
+def _cuts_nothing(plain: np.ndarray, rebuilt: np.ndarray, affinity: sp.csr_matrix) -> bool:
+    """Tell whether k-means cuts no edge, and not by giving stray rows a cluster of their own."""
+    if normalized_cut(affinity, plain) > 0:
+        return False
+    return modularity(affinity, plain) >= modularity(affinity, rebuilt) - _SAME
 
 
 def embedding_graph(vectors: np.ndarray, options: SearchOptions) -> sp.csr_matrix:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fiedler.data.checks import check_whole, check_widths
+from fiedler.data.checks import check_whole, check_widths, is_positive
+from fiedler.exceptions import InputError
 from fiedler.networks.losses import contrastive_loss
 from fiedler.networks.short_repr import ShortRepr
 from fiedler.training.loop import Task, Training
@@ -74,6 +75,8 @@ class Siamese(ShortRepr):
         check_widths("widths", self.widths)
         check_whole("n_outputs", self.n_outputs)
         check_whole("n_neighbors", self.n_neighbors)
+        if not is_positive(self.margin):
+            raise InputError(f"margin must be a number above zero, got {self.margin!r}.")
 
 
 class AutoencoderTask(Task):

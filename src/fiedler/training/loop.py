@@ -75,6 +75,12 @@ class Training(ShortRepr):
             raise InputError(f"drop must be between 0 and 1, got {self.drop!r}.")
         if self.patience is not None and not is_whole(self.patience):
             raise InputError(f"patience must be None or at least 1, got {self.patience!r}.")
+        least = self.min_learning_rate
+        if not is_positive(least) or (self.patience and least > self.learning_rate):
+            raise InputError(
+                "min_learning_rate must be above zero and not above learning_rate, got "
+                f"{least!r} and {self.learning_rate!r}."
+            )
         check_choice("precision", self.precision, PRECISIONS)
 
 

@@ -230,6 +230,11 @@ class BatchTask(Task):
         if weights is None:
             weights = self._forward.weights(outputs)
         affinity = self._affinity(indices).to(outputs.device)
+        if step == 0 and not affinity.any():
+            raise InputError(
+                f"no two of {len(indices)} rows have an affinity above zero: there is nothing to "
+                "train on. Check the affinity function, or give fewer different known_labels."
+            )
         ends = outputs.to(weights.dtype) @ weights
         loss = spectral_loss(ends, affinity, normalized=self._normalized)
         # normalised it has no units of degree to be freed of

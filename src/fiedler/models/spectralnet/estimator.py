@@ -17,7 +17,8 @@ from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.fitting import Fit, Source, fit_graph, image_comparison
-from fiedler.models.network import NetworkClustering, digest
+from fiedler.models.identity import digest, digest_rows
+from fiedler.models.network import NetworkClustering
 from fiedler.models.readout import choose_clusters, rotate_by_batches
 from fiedler.models.rows import check_rows, resolve_device
 from fiedler.models.self_training import clusters_of_graph, unless_contradicted, with_known
@@ -32,6 +33,7 @@ from fiedler.training.spectral import Forward
 
 # What a user turns where the graph falls apart.
 _KNOBS = "n_neighbors, as in recipe=SpectralNetRecipe(affinity=KNN(20)), or n_clusters"
+_KNOBS_OF_A_GRAPH = "the number of its edges, or n_clusters"
 
 
 @dataclass(frozen=True)
@@ -189,8 +191,8 @@ class SpectralNet(NetworkClustering):
                 recipe = SpectralNetRecipe.named(recipe)
             if graph is not None:
                 recipe = replace(recipe, affinity=KNN(), siamese=None, alternate=False)
-            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
+            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]), most)
             self._check_readout(most, graph=recipe.uses_graph)
             labels = None
             if known_labels is not None:
@@ -198,7 +200,8 @@ class SpectralNet(NetworkClustering):
             given = None if graph is None else given_graph(graph, int(rows.shape[0]))
             self._fit(rows, recipe, most, labels, given)
             if self.component_sizes_ is not None:
-                warn_disconnected(self.component_sizes_, self.n_clusters_, _KNOBS)
+                knobs = _KNOBS if given is None else _KNOBS_OF_A_GRAPH
+                warn_disconnected(self.component_sizes_, self.n_clusters_, knobs)
         return self
 
     def _fit(
@@ -245,7 +248,7 @@ class SpectralNet(NetworkClustering):
             recipe,
             n_outputs,
             known_labels=None if labels is None else digest(labels),
-            graph=None if given is None else [given.nnz, float(given.sum())],
+            graph=None if given is None else digest_rows(given),
         )
         self.capacity_ = vc_capacity(self._network)
         if self.capacity_ < vc_needed(rows.shape[0]):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+from fiedler.data.checks import check_whole
 from fiedler.data.gradients import has_enough_pixels
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, Epsilon, Gaussian, resolve_affinity
@@ -62,11 +63,9 @@ class BatchAffinity(ShortRepr):
         """Refuse what is no affinity."""
         if self.scale not in ("global", "local"):
             raise InputError(f"scale must be 'global' or 'local', got {self.scale!r}.")
-        if self.scale_neighbor < 1 or (self.n_neighbors is not None and self.n_neighbors < 1):
-            raise InputError(
-                "n_neighbors (unless None) and scale_neighbor must be at least 1, got "
-                f"{self.n_neighbors} and {self.scale_neighbor}."
-            )
+        check_whole("scale_neighbor", self.scale_neighbor)
+        if self.n_neighbors is not None:
+            check_whole("n_neighbors", self.n_neighbors)
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +84,8 @@ class SpectralNetRecipe(ShortRepr):
         rows that returns their affinity, shape ``(len(A), len(B))``. A Gaussian is taken within
         batches too. Names are ``"knn"``, ``"self-tuning"``, ``"epsilon"`` and ``"gaussian"``.
     network : DenseMap, ConvMap or "auto"
-        The map. ``"auto"``: convolutional for images, dense for vectors, small for few rows.
+        The map. ``"auto"``: convolutional for images, dense for vectors, small for few rows of
+        few clusters.
     views : RandomAffine, None or "auto"
         Random views of images that shall stay together: beyond the paper. ``"auto"``: for images
         where the affinity is a graph and there are no codes.
@@ -139,6 +139,8 @@ class SpectralNetRecipe(ShortRepr):
         check_part("views", self.views, (RandomAffine, type(None)), "auto")
         check_part("training", self.training, (Training,), "auto")
         check_part("known", self.known, (float, int), "auto")
+        check_part("normalized", self.normalized, (bool,))
+        check_part("alternate", self.alternate, (bool,))
         check_part("upright", self.upright, (bool,), "auto")
         check_part("gradients", self.gradients, (bool,), "auto")
         object.__setattr__(self, "affinity", _resolved(self.affinity))
@@ -166,8 +168,7 @@ class SpectralNetRecipe(ShortRepr):
                 f"known={self.known} needs the edges of a graph (affinity=KNN()); got "
                 f"affinity={self.affinity!r}."
             )
-        if self.extra_outputs < 0:
-            raise InputError(f"extra_outputs must not be negative, got {self.extra_outputs}.")
+        check_whole("extra_outputs", self.extra_outputs, 0)
 
     @classmethod
     def named(cls, name: str) -> SpectralNetRecipe:
@@ -213,16 +214,18 @@ _PAPER = SpectralNetRecipe(
 _NAMED = {"default": SpectralNetRecipe(), "paper": _PAPER}
 # So few rows need no wide layers, and all of them fit into a batch.
 FEW_ROWS = 2000
-_SMALL_MAP = DenseMap((64, 64), batch_norm=False)
+_SMALL_WIDTH = 64
 
 
-def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -> SpectralNetRecipe:
-    """Replace each "auto" by what it stands for with rows of this shape and number."""
+def settle(
+    recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int, n_clusters: int = 2
+) -> SpectralNetRecipe:
+    """Replace each "auto" by what it stands for with such rows and at most so many clusters."""
     images = len(row_shape) > 1 and recipe.codes is None and min(row_shape[:2]) >= 4
     few = n_rows <= FEW_ROWS and not images
     network, views, training = recipe.network, recipe.views, recipe.training
     if network == "auto":
-        network = ConvMap() if images else _SMALL_MAP if few else DenseMap()
+        network = ConvMap() if images else _small_map(n_clusters) if few else DenseMap()
     if views == "auto":
         views = RandomAffine() if images and recipe.uses_graph else None
     if training == "auto":
@@ -236,7 +239,9 @@ def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -
             f"have shape {row_shape}, affinity is {recipe.affinity!r}. Set image_shape, or "
             "views=None."
         )
-    affinity = recipe.affinity if images and recipe.uses_graph else None
+    # what a Siamese network makes of images has no pixels to compare
+    pixels = images and recipe.uses_graph and recipe.siamese is None
+    affinity = recipe.affinity if pixels else None
     upright, gradients = settle_comparison(
         recipe.upright, recipe.gradients, views, affinity, row_shape
     )
@@ -254,6 +259,11 @@ def settle(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -
     )
 
 
+def _small_map(n_clusters: int) -> DenseMap:
+    """Return the map for few rows: its last layer must hold more dimensions than clusters."""
+    return DenseMap((_SMALL_WIDTH, max(_SMALL_WIDTH, 2 * n_clusters)), batch_norm=False)
+
+
 def settle_comparison(
     upright: Any,
     gradients: Any,
@@ -268,11 +278,11 @@ def settle_comparison(
     for name, wanted in (("upright", upright), ("gradients", gradients)):
         if wanted is True and affinity is None:
             raise InputError(
-                f"{name}=True needs images and a graph of them (affinity=KNN(), no "
-                f"codes); rows have shape {row_shape}. Set image_shape, or {name}=False."
+                f"{name}=True needs images and a graph of them (affinity=KNN(), no codes, no "
+                f"Siamese network); rows have shape {row_shape}. Set image_shape, or {name}=False."
             )
     if upright == "auto":
-        upright = views is not None and views.shear > 0
+        upright = affinity is not None and views is not None and views.shear > 0
     if gradients == "auto":
         gradients = isinstance(affinity, KNN) and has_enough_pixels(row_shape)
     return upright, gradients
