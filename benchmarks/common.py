@@ -122,6 +122,9 @@ class ResumableTable:
         self._made = dict(
             sorted(self._made.items(), key=lambda item: order.get(item[1].get("data"), len(order)))
         )
+        if "seeds" in self._extra:
+            most = max(row.get("seeds", 1) for row in self.rows)
+            self._extra["seeds"] = list(range(max(most, len(self._extra["seeds"]))))
         record(self._name, self.rows, **self._extra)
         print("  ".join(f"{name} {cell_text(value)}" for name, value in row.items()), flush=True)
 

@@ -63,7 +63,8 @@ class RunsTable:
         for each in runs:
             groups.setdefault(self._key_of(each)[:-1], []).append(each)
         rows = self._finish([_summary(group) for group in groups.values()])
-        record(self._name, rows, runs=runs, **self._extra)
+        made = self._extra | {"seeds": sorted({each["seed"] for each in runs})}
+        record(self._name, rows, runs=runs, **made)
         print("  ".join(f"{name} {cell_text(value)}" for name, value in run.items()), flush=True)
 
     def figures(self, column: str, **wanted: Any) -> list[float]:
