@@ -339,6 +339,9 @@ def test_a_graph_that_is_known_already(recipe: str) -> None:
     net = SpectralNet(2, recipe=recipe_of(**parts), random_state=0).fit(rows, graph=graph)
     assert accuracy(truth, net.labels_) == 1.0
     assert {row["stage"] for row in net.history_} == {"spectral map"}
+    lists = graph.toarray().tolist()
+    again = SpectralNet(2, recipe=recipe_of(**parts), random_state=0).fit(rows, graph=lists)
+    np.testing.assert_array_equal(again.labels_, net.labels_)
 
 
 # Known labels
@@ -948,6 +951,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="checkpoint of other rows, parameters or another"):
             SpectralNet(3, **(common | params)).fit(rows, known_labels=labels)
         assert path.read_bytes() == before
+    path.write_bytes(before[: len(before) // 2])
+    with pytest.raises(InputError, match="not a whole one; delete it or name another"):
+        SpectralNet(3, **common).fit(ROWS)
     with pytest.raises(OutputError, match="folder of checkpoint"):
         SpectralNet(3, random_state=0, checkpoint=tmp_path / "no" / "c").fit(ROWS)
 

@@ -78,7 +78,7 @@ def given_graph(graph: Any, n: int) -> sp.csr_matrix:
     if isinstance(graph, NeighborGraph):
         indices = graph.indices
         graph = symmetrized(to_csr(indices, np.ones(indices.shape), len(indices)))
-    matrix = sp.csr_matrix(check_affinity(graph))
+    matrix = sp.csr_matrix(check_affinity(graph if sp.issparse(graph) else np.asarray(graph)))
     if matrix.shape[0] != n:
         raise InputError(f"the graph is of {matrix.shape[0]} rows, but X has {n}.")
     return matrix

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fiedler import persistence
-from fiedler.exceptions import InputError, OutputError
+from fiedler.exceptions import InputError, ModelFileError, OutputError
 
 _KIND = "checkpoint"
 
@@ -56,7 +56,13 @@ class Checkpoint:
             )
         if not Path(self.path).exists():
             return
-        kind, meta, self._arrays = persistence.load_state(self.path)
+        try:
+            kind, meta, self._arrays = persistence.load_state(self.path)
+        except ModelFileError as error:
+            raise InputError(
+                f"{self.path} is no checkpoint, or not a whole one; delete it or name another file "
+                f"to start anew. ({error})"
+            ) from error
         if kind != _KIND or meta.pop("identity", None) != self._identity:
             raise InputError(
                 f"{self.path} is a checkpoint of other rows, parameters or another random_state; "

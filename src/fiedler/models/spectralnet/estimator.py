@@ -67,7 +67,8 @@ class SpectralNet(NetworkClustering):
     recipe : {"default", "paper"} or SpectralNetRecipe, default="default"
         The parts: codes, Siamese affinity, graph, network, loss, training.
     n_components : int or None, default=None
-        Outputs of the network. None takes the number of clusters and a few more.
+        Outputs of the network, 2 or more for 2 clusters or more. None takes the number of clusters
+        and a few more. A rule for ``n_clusters`` finds fewer clusters than there are outputs.
     image_shape : tuple of int or None, default=None
         (h, w) or (h, w, channels) of the images that flat rows are. Rows that come as images tell
         it themselves. Images get convolutions and random views.
@@ -95,6 +96,7 @@ class SpectralNet(NetworkClustering):
     confidence_ : ndarray of shape (n,)
         How much nearer a row is to its own cluster's centre than to another's, 0 to 1.
     n_clusters_ : int
+        Clusters found. Fewer than asked for where a centre is nearest to no row.
     embedding_ : ndarray of shape (n, n_components), float64
         Approximate eigenvectors by rising eigenvalue, of mean square one. ``normalized``, of the
         random-walk Laplacian, in the measure of the degrees; else of the unnormalised one, in that
