@@ -209,9 +209,10 @@ class NetworkClustering(
                     f"trained on batches. Give the recipe a KNN(), or use {name}='auto'."
                 )
         if self.n_components == 1 and most > 1:
-            raise InputError(
+            warn_user(
                 "n_components=1 keeps the first eigenvector alone, which is the same for all rows "
-                f"that hang together; {most} clusters need 2 or more."
+                f"that hang together: there will be one cluster. {most} need 2 or more.",
+                CollapsedOutputsWarning,
             )
         # a rule chooses fewer clusters than there are outputs
         wanted = 0 if isinstance(self.n_clusters, str) else most
