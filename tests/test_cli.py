@@ -397,6 +397,9 @@ def test_plan_says_time_and_memory() -> None:
     faces = ["--method", "sanet", "--size", "28x28", "--set", "layers=faces", "--json"]
     # every image is compared with every other, which the usual layers do not
     assert json.loads(fiedler("plan", 70_000, 784, *faces).stdout)["seconds"] > 1000
+    few = fiedler("plan", 10, 784, "--clusters", 300)
+    assert few.returncode != 0
+    assert "10 rows make no 300 clusters" in few.stderr
     small = json.loads(fiedler("plan", 1_000, 10, "--json").stdout)
     assert small["fits"] is True
     assert small["peak_bytes"] > 0

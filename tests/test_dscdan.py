@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +38,7 @@ from fiedler.exceptions import (
 )
 from fiedler.models.dscdan.recipe import settle
 from fiedler.models.dscdan.rounds import best_round, changed_share
+from fiedler.networks import RandomAffine
 from fiedler.networks.coder import build_coder
 from fiedler.networks.discriminators import GlobalCritic, LocalCritic
 from fiedler.networks.dual import DualNetwork, UnitRange
@@ -68,6 +71,7 @@ BRIEF = DSCDANRecipe(
 )
 
 CODES = replace(BRIEF, spectral=None)
+PAPER = DSCDANRecipe.named("paper")
 
 
 ROW = {"stage", "step", "loss", "learning_rate", "seconds"}
@@ -484,6 +488,74 @@ def test_colour_vectors_and_no_pretraining() -> None:
 
 
 @pytest.mark.parametrize("rule", ["auto", "eigengap", "modularity"])
+def test_a_rule_may_choose_as_many_as_there_are_outputs(rule: str) -> None:
+    images = np.zeros((60, 8, 8))
+    images[30:] = 1
+    assert DSCDAN(rule, recipe=BRIEF, max_clusters=2, random_state=0).fit(images).n_clusters_ == 2
+
+
+def test_images_may_come_as_sparse_rows() -> None:
+    flat = IMAGES.reshape(len(IMAGES), -1).astype(np.float64)
+    recipe = replace(BRIEF, upright=True, gradients=True)
+    dense = fit(recipe, flat, image_shape=(8, 8))
+    thin = fit(recipe, sp.csr_matrix(flat), image_shape=np.array([8, 8]))
+    np.testing.assert_allclose(thin.embedding_, dense.embedding_, atol=1e-6)
+
+
+def test_one_image_is_no_rows(model: DSCDAN) -> None:
+    with pytest.raises(InputError, match=r"one image of shape \(8, 8\).*X\[None\]"):
+        model.predict(IMAGES[0])
+    assert model.predict(IMAGES[:1]).shape == (1,)
+
+
+def test_rounds_tell_what_they_took_as_known(model: DSCDAN) -> None:
+    shares = [row["known"] for row in model.rounds_]
+    assert 0 <= shares[0] <= 1
+    assert 0.3 < shares[1] <= 0.55
+
+
+def test_a_tanh_head_is_not_the_last_hidden_layer() -> None:
+    recipe = replace(BRIEF, spectral=DenseMap((16,), head="tanh"))
+    network = fit(recipe)._network
+    codes = network.codes(numbers(5, 64))
+    assert isinstance(network.spectral, torch.nn.Sequential)
+    wanted = network.spectral[:3](codes)  # linear, batch normalisation, ReLU
+    assert wanted.shape == (5, 16)
+    torch.testing.assert_close(network.hidden(numbers(5, 64)), wanted)
+
+
+def test_pretraining_that_diverges_is_told() -> None:
+    wild = replace(BRIEF, pretraining=Training(1, 64, 1e10))
+    with pytest.raises(CollapsedOutputsError, match="after the pretraining are not finite"):
+        fit(wild)
+
+
+def test_outputs_of_too_few_dimensions_are_a_collapse() -> None:
+    narrow = replace(BRIEF, spectral=DenseMap((2,)), settled=1.0)
+    with pytest.raises(CollapsedOutputsError, match="span"):
+        fit(narrow, assign="cluster_qr", k=8)
+
+
+def test_fits_in_threads_are_those_of_one() -> None:
+    built: list[list[torch.Tensor]] = []
+
+    def build() -> None:
+        for _ in range(5):
+            coder = build_coder(SMALL, (8, 8), 8, seed=7)
+            built.append(list(coder.encoder.parameters()))
+
+    before = torch.get_rng_state()
+    threads = [threading.Thread(target=build) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert torch.equal(before, torch.get_rng_state())
+    for parameters in built:
+        assert all(torch.equal(a, b) for a, b in zip(parameters, built[0], strict=True))
+
+
+@pytest.mark.parametrize("rule", ["auto", "eigengap", "modularity"])
 def test_number_of_clusters_by_rule(rule: str) -> None:
     model = DSCDAN(rule, recipe=replace(BRIEF, settled=1.0), max_clusters=6, random_state=0)
     assert 1 <= model.fit(IMAGES).n_clusters_ <= 6
@@ -501,8 +573,38 @@ def test_number_of_clusters_by_rule(rule: str) -> None:
         (lambda: DSCDANRecipe(joint_batch=1), "joint_batch"),
         (lambda: DSCDANRecipe(alternate=True), r"alternate=True needs batches of random rows, as"),
         (lambda: Round(known=2), "share between 0 and 1"),
-        (lambda: LearnedGraph("pixels"), "'codes' or 'hidden'"),  # type: ignore[arg-type]
-        (lambda: DualLoss(relative=-1), "must not be negative"),
+        (lambda: LearnedGraph("pixels"), r"one of \['codes', 'hidden'\]"),  # type: ignore[arg-type]
+        (lambda: LearnedGraph(n_neighbors="a"), "n_neighbors must be an integer"),  # type: ignore[arg-type]
+        (lambda: DualLoss(relative=-1), "relative must be a finite number of at least 0"),
+        (lambda: DualLoss(noise=float("nan")), "noise must be a finite number"),
+        (lambda: DualLoss(reconstruction=0), "reconstruction must be above 0"),
+        (lambda: Training(learning_rate=float("inf")), "learning_rate > 0"),
+        (lambda: DSCDANRecipe(rounds=Round()), "rounds must be a tuple"),  # type: ignore[arg-type]
+        (lambda: DSCDANRecipe(n_codes=2.5), "n_codes must be an integer"),  # type: ignore[arg-type]
+        (lambda: DSCDANRecipe(critic_width=True), "critic_width must be an integer"),
+        (lambda: DSCDANRecipe(joint_weight=float("nan")), "joint_weight must be a finite"),
+        (lambda: DSCDANRecipe(normalized="no"), "normalized must be True or False"),  # type: ignore[arg-type]
+        (lambda: DSCDANRecipe(alternate="no"), "alternate must be True or False"),  # type: ignore[arg-type]
+        (
+            lambda: replace(BRIEF, graph=None, rounds=(Round(LearnedGraph("codes"), known=0.5),)),
+            "what the first round takes as known is read off the graph",
+        ),
+        (
+            lambda: replace(PAPER, views=RandomAffine()),
+            "views are shown along the edges of a graph",
+        ),
+        (lambda: ConvCoder(kernel="3"), "kernel must be an integer"),  # type: ignore[arg-type]
+        (lambda: ConvCoder(width=0), "width must be an integer of at least 1"),
+        (lambda: fit(CODES, n_components=50), "leave it out"),
+        (lambda: fit(replace(CODES, graph=None), n_components=2), "leave it out"),
+        (lambda: fit(BRIEF, n_components="a"), "n_components must be an integer"),
+        (lambda: fit(BRIEF, checkpoint=3), "checkpoint must be None or the path"),
+        (lambda: fit(BRIEF, progress=3), "progress must be None or a function"),
+        (lambda: fit(BRIEF, np.zeros((9, 4, 4, 3, 2))), "rows must be vectors"),
+        (
+            lambda: fit(replace(BRIEF, views=RandomAffine()), np.ones((9, 3, 40))),
+            "at least 4 x 4 pixels",
+        ),
         (lambda: ConvCoder((8, 8), (2,)), "one stride for each"),
         (lambda: fit(replace(CODES, graph=None), k="auto"), "n_clusters must be a number and"),  # type: ignore[arg-type]
         (lambda: fit(replace(CODES, graph=None), assign="discretize"), "clusters the codes by"),

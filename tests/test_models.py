@@ -343,6 +343,11 @@ def test_cost_of_images_rises_with_their_number_and_size() -> None:
             assert more.seconds > cost.seconds > 0
             assert more.peak_bytes > cost.peak_bytes > 0
     assert estimate_cost(1000, 784, method="sanet").seconds < costs[2].seconds
+    # what is no image to a network, or has no graph, costs neither convolutions nor gradients
+    thin = [estimate_cost(500, 40, method="dscdan", image_shape=shape) for shape in (None, (1, 40))]
+    assert thin[0] == thin[1]
+    published = {"recipe": "paper"}
+    assert estimate_cost(500, 40, method="dscdan", parameters=published).detail["graph"] == 0
     for layers in ("faces", "natural", "digits-paper", "natural-paper-3"):
         given = {"layers": layers}
         few, many = (

@@ -351,11 +351,12 @@ def test_mean_picture_is_the_mean_of_evenly_chosen_rows() -> None:
         (np.full((2, 3, 1), 7, np.uint8), "L", 7),
         (np.full((2, 3, 3), 7, np.uint8), "RGB", (7, 7, 7)),
         (np.full((2, 3, 4), 7, np.uint8), "RGB", (7, 7, 7)),
+        (np.full((2, 3, 5), 7, np.uint8), "L", 7),
         (np.full((2, 3), 0.5), "L", 128),
         (np.array([[-2.0, 2.0, 0.0]] * 2), "L", 0),
         (np.array([[np.nan, 1.0, 1.0]] * 2), "L", 0),
     ],
-    ids=["grey", "one channel", "colour", "alpha", "unit", "stretched", "nan"],
+    ids=["grey", "one channel", "colour", "alpha", "five channels", "unit", "stretched", "nan"],
 )
 def test_as_image(picture: np.ndarray, mode: str, expected: Any) -> None:
     image = as_image(picture)

@@ -39,6 +39,10 @@ def plan(shape: tuple[int, ...], settings: Settings, terminal: Terminal) -> None
     """Say what a run on rows, or images, of this shape will cost on this machine."""
     images, method = len(shape) > 2, settings.method
     check_parameters(settings, method)
+    if settings.fixed_clusters and settings.most_clusters > shape[0]:
+        raise InputError(
+            f"{shape[0]} rows make no {settings.most_clusters} clusters; ask for fewer by -k."
+        )
     by_gradients = wants_gradients(Opening(), method, settings.parameters.get("affinity"), shape)
     cost = estimate(shape, settings, method, images=images, gradients=by_gradients)
     described = {

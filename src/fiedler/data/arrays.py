@@ -51,6 +51,11 @@ def as_rows(source: Any, name: str = "the data") -> Any:
     return source
 
 
+def dense_block(block: Any) -> np.ndarray:
+    """Return some rows of an array, a file or a sparse matrix as a dense array."""
+    return np.asarray(block.toarray() if _is_sparse(block) else block)
+
+
 def from_torch(tensor: Any, name: str = "X") -> np.ndarray:
     """Return a torch tensor as an array: of the same memory where numpy knows its type.
 

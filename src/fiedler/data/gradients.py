@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from fiedler.data.arrays import dense_block
 from fiedler.exceptions import InputError
 from fiedler.progress import ProgressCallback, silent
 
@@ -69,7 +70,7 @@ def gradient_histograms(
     found: np.ndarray = np.empty((n, _ORIENTATIONS * len(down) * len(across)), dtype=np.float32)
     block = max(1, BLOCK_PIXELS // math.prod(shape))
     for start in range(0, n, block):
-        part = _to_unit(np.asarray(images[start : start + block]))
+        part = _to_unit(dense_block(images[start : start + block]))
         smooth = _SMOOTHING * cell
         part = gaussian_filter(part.reshape(-1, *shape), (0, smooth, smooth, 0))
         cells = np.matmul(down, oriented(part)) @ across.T

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fiedler.data.arrays import dense_block
+
 # Pixels that are sheared at once: the work space is some fifteen times as large.
 _BLOCK_PIXELS = 2_000_000
 
@@ -73,10 +75,10 @@ def upright_rows(rows: Any, image_shape: tuple[int, ...]) -> np.ndarray:
     starts = range(0, int(rows.shape[0]), block)
     whole = np.issubdtype(rows.dtype, np.integer) or all(
         np.array_equal(part, np.rint(part))
-        for part in (np.asarray(rows[start : start + block]) for start in starts)
+        for part in (dense_block(rows[start : start + block]) for start in starts)
     )
     for start in starts:
-        part = np.asarray(rows[start : start + block])
+        part = dense_block(rows[start : start + block])
         darkest = part.min(axis=tuple(range(1, part.ndim)), keepdims=True)
         images = (part - darkest).astype(np.float32).reshape(-1, *shape)
         sheared = upright(images).reshape(part.shape)

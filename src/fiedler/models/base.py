@@ -18,8 +18,7 @@ from fiedler.graph import (
 )
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.extension import extend_eigenvectors
-from fiedler.models.rows import check_rows, resolve_device, seed_from
-from fiedler.progress import silent
+from fiedler.models.rows import check_rows, resolve_device, resolve_progress, seed_from
 from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
 
 _QUERY_ROWS = 16384
@@ -105,7 +104,7 @@ class SpectralBase(SavedEstimator):
                 laplacian=self.laplacian,
                 solver=self.solver,
                 random_state=self._seed,
-                progress=self.progress or silent,
+                progress=resolve_progress(self.progress),
             )
         # in C order, as they come back from a file: products then round the same
         self.eigenvectors_ = np.ascontiguousarray(pairs.vectors)
@@ -120,7 +119,10 @@ class SpectralBase(SavedEstimator):
     def _options(self) -> SearchOptions:
         device = resolve_device(self.device)
         return SearchOptions(
-            recall=self.recall, seed=self._seed, device=device, progress=self.progress or silent
+            recall=self.recall,
+            seed=self._seed,
+            device=device,
+            progress=resolve_progress(self.progress),
         )
 
     def _affinity(self) -> FittedAffinity:

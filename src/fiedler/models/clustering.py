@@ -43,8 +43,8 @@ class SpectralClustering(
     affinity, laplacian, solver
         As in :class:`SpectralEmbedding`.
     n_components : int or None, default=None
-        Eigenvectors, the trivial one included. None takes ``min(3 k, k + 100)``: k-means reads the
-        first k, merging reads all.
+        Eigenvectors, the trivial one included; a rule for ``n_clusters`` finds no more clusters
+        than these. None takes ``min(3 k, k + 100)``: k-means reads the first k, merging reads all.
     assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="auto"
         From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`.
     max_clusters : int, default=20

@@ -14,7 +14,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from fiedler.data.checks import is_whole
+from fiedler.data.checks import check_choice, check_whole, is_whole
 from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError, warn_user
 from fiedler.graph import SearchOptions
 from fiedler.graph.laplacian import ordered_components
@@ -26,17 +26,29 @@ from fiedler.models.rows import (
     check_rows,
     refuse_channels_first,
     resolve_device,
+    resolve_progress,
     seed_from,
+    without_channel,
 )
 from fiedler.partition import Partition, assign_labels, nearest_center, rebuilt_partition
 from fiedler.partition.assign import ASSIGNMENTS, Assignment
-from fiedler.progress import silent
 from fiedler.training import Checkpoint, RowReader, far_offset, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
 from fiedler.training.processes import from_first
 
+# Read-outs that need a dimension for each cluster.
+_NEED_ALL = ("cluster_qr", "discretize")
 # Fewer rows of a batch than this for each output leave its orthonormality to chance.
 _ROWS_PER_OUTPUT = 4
+
+
+def refuse_diverged(outputs: np.ndarray, what: str) -> None:
+    """Raise CollapsedOutputsError where a network gives NaN or infinity."""
+    if not np.isfinite(outputs).all():
+        raise CollapsedOutputsError(
+            f"the {what} are not finite: the training diverged. Lower the learning rate, or scale "
+            "the rows to about unit variance."
+        )
 
 
 class NetworkClustering(
@@ -155,10 +167,17 @@ class NetworkClustering(
         """Return the shape of one row: that of X, or ``image_shape``."""
         whole = np.shape(X) if isinstance(X, (list, tuple)) else getattr(X, "shape", ())
         shape = tuple(int(size) for size in whole[1:])
+        if len(shape) > 3:
+            raise InputError(
+                "rows must be vectors (n, d) or images (n, h, w) or (n, h, w, channels), got shape "
+                f"{tuple(whole)}; reshape them."
+            )
         if self.image_shape is None:
             refuse_channels_first(shape)
             return shape if len(shape) > 1 else (n_features,)
         given = self.image_shape
+        if isinstance(given, np.ndarray):
+            given = tuple(given.tolist())
         sizes = isinstance(given, (tuple, list)) and all(is_whole(size) for size in given)
         if not sizes or len(given) not in (2, 3) or math.prod(given) != n_features:
             raise InputError(
@@ -166,7 +185,7 @@ class NetworkClustering(
                 f"{self.image_shape!r}."
             )
         given = tuple(int(size) for size in given)
-        if len(shape) > 1 and shape != given:
+        if len(shape) > 1 and without_channel(shape) != without_channel(given):
             raise InputError(f"image_shape is {given}, but the images have shape {shape}.")
         self._image_shape = given
         return given
@@ -174,6 +193,8 @@ class NetworkClustering(
     def _n_outputs(self, k: int, n: int, *, extra: int, batch_size: int) -> int:
         """Return the number of outputs for k clusters of n rows."""
         size = min(batch_size, n)
+        if isinstance(self.n_clusters, str):
+            extra = max(extra, 1)  # the gap after the last cluster's eigenvalue
         if self.n_components is not None:
             wanted = check_count("n_components", self.n_components, 1, n, ", the number of rows")
         else:
@@ -200,8 +221,9 @@ class NetworkClustering(
         graph : bool
             Whether there will be a graph of all rows.
         """
-        if self.assign not in ASSIGNMENTS:
-            raise InputError(f"assign must be one of {list(ASSIGNMENTS)}, got {self.assign!r}.")
+        check_choice("assign", self.assign, ASSIGNMENTS)
+        if self.n_components is not None:
+            check_whole("n_components", self.n_components, 0)
         for name, value in (("n_clusters", "modularity"), ("assign", "merge")):
             if getattr(self, name) == value and not graph:
                 raise InputError(
@@ -214,10 +236,10 @@ class NetworkClustering(
                 f"that hang together: there will be one cluster. {most} need 2 or more.",
                 CollapsedOutputsWarning,
             )
-        # a rule chooses fewer clusters than there are outputs
+        # a rule chooses no more clusters than there are outputs
         wanted = 0 if isinstance(self.n_clusters, str) else most
         few = self.n_components is not None and self.n_components < wanted
-        if few and self.assign in ("cluster_qr", "discretize"):
+        if few and self.assign in _NEED_ALL:
             raise InputError(
                 f"assign={self.assign!r} needs one output for each of {wanted} clusters, got "
                 f"n_components={self.n_components}; raise it or use assign='kmeans'."
@@ -233,7 +255,7 @@ class NetworkClustering(
             "collapsed, or the network's last hidden layer has too few units. Lower the learning "
             "rate, raise the batch size, widen that layer, or ask for fewer clusters."
         )
-        if rank < 2:
+        if rank < 2 or (rank < k and self.assign in _NEED_ALL):
             raise CollapsedOutputsError(what)
         warn_user(what, CollapsedOutputsWarning)
 
@@ -267,7 +289,7 @@ class NetworkClustering(
         self._fitted_recipe = recipe
         self._offset = far_offset(rows)
         self._network = self._build(n_outputs).to(self._device)
-        progress = self.progress or silent
+        progress = resolve_progress(self.progress)
         checkpoint = None
         if self.checkpoint is not None:
             if self.random_state is None:
@@ -285,11 +307,7 @@ class NetworkClustering(
     def _finite_outputs(self, reader: RowReader) -> np.ndarray:
         """Return the network's outputs of all rows, float64, refusing what diverged."""
         outputs = outputs_of(self._network, reader).astype(np.float64)
-        if not np.isfinite(outputs).all():
-            raise CollapsedOutputsError(
-                "the trained network's outputs are not finite: the training diverged. Lower the "
-                "learning rate, or scale the rows to about unit variance."
-            )
+        refuse_diverged(outputs, "trained network's outputs")
         return outputs
 
     def _identity(self, rows: Any, recipe: Any, n_outputs: int) -> dict[str, Any]:

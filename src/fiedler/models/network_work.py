@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from fiedler.models.dscdan.recipe import DSCDANRecipe
+from fiedler.models.dscdan.recipe import DSCDANRecipe, are_images
 from fiedler.models.dscdan.recipe import settle as settle_dual
 from fiedler.models.spectralnet.recipe import SpectralNetRecipe, settle
 from fiedler.networks import ConvMap
@@ -21,10 +21,21 @@ _LEAST_ROWS = 300
 
 @dataclass
 class Work:
-    """Gradient steps, and products of one forward pass over all of their rows."""
+    """Gradient steps, products of one forward pass over all of their rows, and what they are of.
+
+    Attributes
+    ----------
+    steps, products : float
+    convolved : bool
+        Whether rows are seen as images.
+    compared : tuple of int or None
+        Shape of the rows whose neighbours are looked for; None without a graph of all rows.
+    """
 
     steps: float = 0.0
     products: float = 0.0
+    convolved: bool = False
+    compared: tuple[int, ...] | None = None
 
     def add(self, training: Training, n_rows: int, products: float) -> None:
         """Count a stage: so many products for each row of a batch."""
@@ -57,7 +68,11 @@ def network_work(method: str, recipe: Any, row_shape: tuple[int, ...], n_rows: i
 
 
 def _map_work(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -> Work:
-    work, inner = Work(), row_shape
+    inner = row_shape
+    work = Work(
+        convolved=isinstance(recipe.network, ConvMap),
+        compared=_compared(recipe.uses_graph, row_shape),
+    )
     if recipe.codes is not None:
         codes = recipe.codes
         layers = (math.prod(row_shape), *codes.widths, codes.n_codes)
@@ -72,8 +87,17 @@ def _map_work(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int
     return work
 
 
+def _compared(graph: bool, row_shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    shape = row_shape if are_images(row_shape) else (math.prod(row_shape),)
+    return shape if graph else None
+
+
 def _dual_work(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> Work:
-    work, coder = Work(), _products(recipe.coder, row_shape)
+    coder = _products(recipe.coder, row_shape)
+    work = Work(
+        convolved=isinstance(recipe.coder, ConvCoder),
+        compared=_compared(recipe.graph is not None, row_shape),
+    )
     if recipe.pretraining is not None:
         work.add(recipe.pretraining, n_rows, 2.0 * coder)
     if recipe.spectral is None:

@@ -217,11 +217,13 @@ def _estimate_network(
 
     cores = os.cpu_count() or 1
     row_shape = (int(d),) if image_shape is None else tuple(image_shape)
-    search, search_bytes = _comparison_cost(n, d, row_shape)
     work = network_work(method, given.get("recipe", "default"), row_shape, int(n))
+    search, search_bytes = 0.0, 0.0
+    if work.compared is not None:
+        search, search_bytes = _comparison_cost(n, d, work.compared)
     # forward and twice as much backward, two operations a product
-    dense = image_shape is None
-    rate = (_DENSE_OPERATIONS_PER_SECOND if dense else _CONV_OPERATIONS_PER_SECOND) * cores
+    speed = _CONV_OPERATIONS_PER_SECOND if work.convolved else _DENSE_OPERATIONS_PER_SECOND
+    rate = speed * cores
     training = 6.0 * work.products / (rate * (1.0 if cpu_multiplies_bfloat16() else 0.4))
     again = 1.0 if method == "spectralnet" else 1.3  # two read-outs
     assignment = again * 1.6e-5 * n * n_clusters / cores

@@ -84,14 +84,15 @@ def choose_clusters(
     rule : {"auto", "eigengap", "modularity"}
     seed : int
     """
-    most = min(most, len(values) - 1)
-    if most < 1:
-        return 1
-    if rule == "eigengap" or graph is None:
-        return eigengap_k(values, k_max=most)
-    if rule == "auto":
-        _, labels = connected_components(graph, directed=False)
-        by_components = components_k(np.bincount(labels))
-        if by_components is not None and by_components <= most:
-            return by_components
+    if graph is None:
+        return eigengap_k(values, k_max=most) if len(values) > 1 else 1
+    n_components, labels = connected_components(graph, directed=False)
+    if rule == "eigengap":
+        apart = min(int(n_components), most)
+        # the gap after the last eigenvalue is not known
+        return eigengap_k(values, k_min=apart, k_max=most) if len(values) > apart else apart
+    by_components = components_k(np.bincount(labels)) if rule == "auto" else None
+    if by_components is not None and by_components <= most:
+        return by_components
+    most = min(most, len(values))
     return modularity_k(embedding, graph, k_max=most, random_state=seed)

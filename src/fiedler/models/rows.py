@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils.validation import validate_data
 from fiedler.data.arrays import from_torch
 from fiedler.data.values import as_float, refuse_unusable
 from fiedler.exceptions import InputError
+from fiedler.progress import ProgressCallback, silent
 
 # Nearly always the first block settles whether there are enough distinct rows.
 _DISTINCT_BLOCK = 256
@@ -49,6 +51,8 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
         X = np.asarray(X)
     if isinstance(X, np.ndarray) and X.dtype.kind in "USMmV":
         raise _not_numbers("strings" if X.dtype.kind in "US" else str(X.dtype))
+    if not reset:
+        _refuse_single(estimator, getattr(X, "shape", ()))
     if len(getattr(X, "shape", ())) > 2:
         return _check_images(estimator, X, reset)
     if reset:
@@ -111,10 +115,23 @@ def _check_images(estimator: Any, X: Any, reset: bool) -> Any:
     return as_float(X.reshape(n, d)) if isinstance(X, np.ndarray) else X
 
 
+def _refuse_single(estimator: Any, shape: tuple[int, ...]) -> None:
+    """Refuse one image where images are wanted."""
+    fitted = getattr(estimator, "_image_shape", None)
+    if fitted is None or len(shape) < 2 or shape not in (fitted, without_channel(fitted)):
+        return
+    if math.prod(shape[1:]) == estimator.n_features_in_:
+        return  # flat rows, by chance as many as an image is high
+    raise InputError(
+        f"X is one image of shape {tuple(shape)}; rows are images (n, h, w) or (n, h, w, channels):"
+        " give X[None]."
+    )
+
+
 def _refuse_other_shape(estimator: Any, shape: tuple[int, ...]) -> None:
     """Refuse images with as many pixels as the fitted ones, but of another height or width."""
     fitted = estimator._image_shape
-    if fitted is None or _without_channel(fitted) == _without_channel(shape):
+    if fitted is None or without_channel(fitted) == without_channel(shape):
         return
     raise InputError(
         f"X holds images of shape {shape}, but {type(estimator).__name__} was fitted to images of "
@@ -123,7 +140,8 @@ def _refuse_other_shape(estimator: Any, shape: tuple[int, ...]) -> None:
     )
 
 
-def _without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
+def without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape (h, w) of grey images, whether or not it names their one channel."""
     return shape[:2] if shape[2:] == (1,) else shape
 
 
@@ -215,6 +233,15 @@ def device_is_here(device: str) -> bool:
     if kind not in counts or (number and not number.isdecimal()):
         raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'mps', got {device!r}.")
     return int(number or 0) < counts[kind]
+
+
+def resolve_progress(progress: Any) -> ProgressCallback:
+    """Return what is called as work goes on; None is silence."""
+    if progress is not None and not callable(progress):
+        raise InputError(
+            f"progress must be None or a function f(stage, done, total), got {progress!r}."
+        )
+    return progress or silent
 
 
 def resolve_device(device: str) -> str:

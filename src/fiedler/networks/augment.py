@@ -75,7 +75,7 @@ def random_views(m: int, amounts: RandomAffine, generator: torch.Generator) -> T
 
 
 def warp(images: Tensor, views: Tensor) -> Tensor:
-    """Show each image through its view: bilinear interpolation, black outside.
+    """Show each image through its view: bilinear interpolation, its darkest outside.
 
     Parameters
     ----------
@@ -84,4 +84,6 @@ def warp(images: Tensor, views: Tensor) -> Tensor:
         Of :func:`random_views`.
     """
     grid = F.affine_grid(views.to(images), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    # so that a constant added to an image costs nothing at its borders
+    darkest = images.amin(dim=(1, 2, 3), keepdim=True)
+    return F.grid_sample(images - darkest, grid, align_corners=False) + darkest

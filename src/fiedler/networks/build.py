@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fiedler.data.checks import check_choice, check_whole, check_widths
 from fiedler.exceptions import InputError
+from fiedler.networks.draws import drawn_from
 from fiedler.networks.norm import BatchNorm
 from fiedler.networks.short_repr import ShortRepr
 
@@ -146,9 +147,7 @@ def build_map(
         If a ConvMap is asked for rows that are no images.
     """
     shape = tuple(int(size) for size in row_shape)
-    # torch's layers draw their weights from the global generator only
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with drawn_from(seed):
         if isinstance(spec, DenseMap):
             return _dense(spec, math.prod(shape), n_outputs)
         if not isinstance(spec, ConvMap):
@@ -165,8 +164,7 @@ def build_autoencoder(
     n_features: int, widths: Sequence[int], n_codes: int, *, seed: int
 ) -> tuple[nn.Module, nn.Module]:
     """Return encoder and mirrored decoder, dense with ReLU (SpectralNet: 512-512-2048-10)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with drawn_from(seed):
         spec = DenseMap(tuple(widths), batch_norm=False)
         mirrored = DenseMap(tuple(reversed(widths)), batch_norm=False)
         return _dense(spec, n_features, n_codes), _dense(mirrored, n_codes, n_features)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fiedler.data.checks import check_widths
+from fiedler.data.checks import check_flag, check_whole, check_widths
 from fiedler.exceptions import InputError
 from fiedler.networks.build import FromImages, ToImages
+from fiedler.networks.draws import drawn_from
 from fiedler.networks.norm import BatchNorm
 from fiedler.networks.short_repr import ShortRepr
 
@@ -49,6 +50,10 @@ class ConvCoder(ShortRepr):
         """Refuse what cannot be mirrored."""
         check_widths("channels", self.channels)
         check_widths("strides", self.strides)
+        check_whole("kernel", self.kernel)
+        if self.width is not None:
+            check_whole("width", self.width)
+        check_flag("batch_norm", self.batch_norm)
         if len(self.channels) != len(self.strides) or not self.channels or self.kernel % 2 == 0:
             raise InputError(
                 "ConvCoder needs one stride for each of its channels and an odd kernel, got "
@@ -74,6 +79,7 @@ class DenseCoder(ShortRepr):
     def __post_init__(self) -> None:
         """Refuse what are no widths."""
         check_widths("widths", self.widths)
+        check_flag("batch_norm", self.batch_norm)
 
 
 class Encoder(nn.Module):
@@ -142,8 +148,7 @@ def build_coder(
         If a ConvCoder is asked for rows that are no images.
     """
     shape = tuple(int(size) for size in row_shape)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with drawn_from(seed):
         if isinstance(spec, DenseCoder):
             return _dense_coder(spec, math.prod(shape), n_codes)
         if len(shape) < 2:

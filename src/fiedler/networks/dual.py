@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fiedler.networks.build import DenseMap, Standardize, build_map
 from fiedler.networks.coder import ConvCoder, DenseCoder, build_coder
 from fiedler.networks.discriminators import GlobalCritic, LocalCritic
+from fiedler.networks.draws import drawn_from
 
 
 class UnitRange(nn.Module):
@@ -88,8 +89,7 @@ class DualNetwork(nn.Module):
         self.standardize = Standardize(n_features)
         self.target = UnitRange(n_features, images=isinstance(coder, ConvCoder))
         self.encoder, self.decoder = built.encoder, built.decoder
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed + 1)
+        with drawn_from(seed + 1):
             self.global_critic = GlobalCritic(
                 built.n_features, n_codes, critic_width, built.n_places if whole_map else None
             )
@@ -119,7 +119,8 @@ class DualNetwork(nn.Module):
         if self.spectral is None:
             return codes
         assert isinstance(self.spectral, nn.Sequential)
-        found: Tensor = self.spectral[:-1](codes)
+        last = max(i for i, part in enumerate(self.spectral) if isinstance(part, nn.Linear))
+        found: Tensor = self.spectral[:last](codes)
         return found
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -60,15 +60,19 @@ def as_image(picture: Any) -> Image:
 
     Parameters
     ----------
-    picture : array, shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)
-        uint8, or any other type, which is stretched from its smallest to its largest value unless
-        it lies in [0, 1].
+    picture : array, shape (h, w) or (h, w, channels)
+        Grey, or colours where there are 3 channels or 4 (with alpha); of other numbers of channels
+        the mean is shown. uint8, or any other type, which is stretched from its smallest to its
+        largest value unless it lies in [0, 1].
     """
     from PIL import Image
 
     values = np.asarray(picture)
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]
+    elif values.ndim == 3 and values.shape[2] not in (3, 4):
+        mean = values.mean(axis=2)
+        values = np.rint(mean).astype(np.uint8) if values.dtype == np.uint8 else mean
     if values.dtype != np.uint8:
         values = np.nan_to_num(values.astype(np.float64))
         low, high = float(values.min()), float(values.max())

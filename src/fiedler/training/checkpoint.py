@@ -49,6 +49,8 @@ class Checkpoint:
         OutputError
             If its folder does not exist: found now, not when the first half minute is lost.
         """
+        if not isinstance(self.path, (str, os.PathLike)):
+            raise InputError(f"checkpoint must be None or the path of a file, got {self.path!r}.")
         self._identity = json.dumps(self.identity, sort_keys=True)
         if not Path(self.path).parent.is_dir():
             raise OutputError(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fiedler.data.checks import check_weight
 from fiedler.exceptions import InputError
 from fiedler.networks.dual import DualNetwork
 from fiedler.networks.dual_losses import (
@@ -57,12 +58,10 @@ class DualLoss(ShortRepr):
 
     def __post_init__(self) -> None:
         """Refuse what is no weight."""
-        weights = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        if min(weights.values()) < 0 or not self.reconstruction > 0:
-            raise InputError(
-                f"weights of DualLoss must not be negative, and reconstruction positive; got "
-                f"{weights}."
-            )
+        for name in self.__dataclass_fields__:
+            check_weight(name, getattr(self, name))
+        if not self.reconstruction > 0:
+            raise InputError("reconstruction must be above 0: the decoder learns by it.")
 
 
 class DualTask(Task):

@@ -16,7 +16,7 @@ from fiedler.models.dscdan import rounds
 from fiedler.models.dscdan.inspection import decoded_twice
 from fiedler.models.dscdan.recipe import DSCDANRecipe, check_codes, settle
 from fiedler.models.fitting import Fit, Source, fit_graph, image_comparison
-from fiedler.models.network import NetworkClustering
+from fiedler.models.network import NetworkClustering, refuse_diverged
 from fiedler.models.readout import choose_clusters
 from fiedler.models.rows import check_rows, resolve_device
 from fiedler.models.self_training import Clusters, clusters_of_graph
@@ -53,10 +53,11 @@ class DSCDAN(NetworkClustering):
     recipe : {"default", "paper"} or DSCDANRecipe, default="default"
         The parts: autoencoder, its loss, spectral network, graph, rounds of the joint phase.
     n_components : int or None, default=None
-        Outputs of the spectral network. None takes the number of clusters and a few more.
+        Outputs of the spectral network. None takes the number of clusters and a few more. A rule
+        for ``n_clusters`` finds no more clusters than there are outputs.
     image_shape : tuple of int or None, default=None
         (h, w) or (h, w, channels) of the images that flat rows are. Rows that come as images tell
-        it themselves. Images get convolutions and random views.
+        it themselves. Images of at least 4 x 4 pixels get convolutions and random views.
     assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="auto"
         From eigenvectors to labels; as for :class:`SpectralNet`.
     max_clusters : int, default=20
@@ -89,11 +90,12 @@ class DSCDAN(NetworkClustering):
         terms that the loss of the last step is the sum of: spectral, reconstruction, relative,
         global_information, local_information, prior.
     rounds_ : list of dict
-        Of each round of the joint phase: round, clusters, changed (share of rows, against the
-        round before, at first the graph's partition or the codes), score (modularity on the graphs
-        of rows and embeddings), kept (whether its networks are kept: the last of the largest score
-        or tied with it). A round that collapsed ends the phase: its row says why (collapsed), and
-        has no clusters.
+        Of each round of the joint phase: round, known (share of the rows that were taken as known),
+        clusters, changed (share of rows, against the round before, at first the graph's partition
+        or the codes), score (modularity on the graphs of rows and embeddings; without a graph of
+        the rows, as in ``"paper"``, nothing judges: the number of the round), kept (whether its
+        networks are kept: the last of the largest score or tied with it). A round that collapsed
+        ends the phase: its row says why (collapsed), and has no clusters.
     phases_ : dict of str to ndarray of shape (at most 2000, d), float32
         Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
     examples_ : dict of str to ndarray of shape (at most 64, d)
@@ -178,7 +180,7 @@ class DSCDAN(NetworkClustering):
             recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
             self._check_readout(most, graph=recipe.graph is not None)
-            check_codes(recipe, self.n_clusters, self.assign)
+            check_codes(recipe, self.n_clusters, self.assign, self.n_components)
             self._fit(rows, recipe, most)
             if self.component_sizes_ is not None:
                 warn_disconnected(self.component_sizes_, self.n_clusters_, _KNOBS)
@@ -222,6 +224,7 @@ class DSCDAN(NetworkClustering):
                 )
                 fit.train(task, settings, "pretraining")
             self.phases_["pretraining"] = self._phase(reader, CodesOf(network))
+            refuse_diverged(self.phases_["pretraining"], "codes after the pretraining")
         graph = None
         if recipe.graph is not None:
             with self._timed("graph"):
@@ -233,7 +236,7 @@ class DSCDAN(NetworkClustering):
         if recipe.spectral is None and graph is None:
             self._cluster_codes(reader)
         elif recipe.spectral is None:
-            self._read_out(reader, recipe, graph, None)
+            self._read_out(reader, recipe, graph)
         else:
             self._fit_rounds(fit, recipe, reader, graph)
         self.examples_ = self._examples(reader, recipe)
@@ -278,8 +281,14 @@ class DSCDAN(NetworkClustering):
                 self._tell_of_collapse(number, error)
                 break
             changed = rounds.changed_share(clusters.labels, self.labels_)
+            known = rounds.known_share(recipe.rounds[number - 1], clusters)
             self.rounds_.append(
-                {"round": number, "clusters": self.n_clusters_, "changed": round(changed, 6)}
+                {
+                    "round": number,
+                    "known": round(known, 6),
+                    "clusters": self.n_clusters_,
+                    "changed": round(changed, 6),
+                }
             )
             self.phases_[f"joint {number}"] = self.embedding_[self.phase_rows_].astype(np.float32)
             clusters = Clusters(self.labels_, self.confidence_)
@@ -308,7 +317,7 @@ class DSCDAN(NetworkClustering):
             )
             fit.train(task, spec.training, f"joint {number}")
         with self._timed(f"assignment {number}"):
-            self._read_out(reader, recipe, graph, source)
+            self._read_out(reader, recipe, graph, source, spec.training.batch_size)
 
     def _tell_of_collapse(self, number: int, error: CollapsedOutputsError) -> None:
         """Record and tell that a round came to nothing, so that those before it stand."""
@@ -324,11 +333,12 @@ class DSCDAN(NetworkClustering):
         reader: RowReader,
         recipe: DSCDANRecipe,
         graph: sp.csr_matrix | None,
-        source: Source | None,
+        source: Source | None = None,
+        batch_size: int = 0,
     ) -> None:
         """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
         outputs = self._finite_outputs(reader)
-        rotation = rounds.rotate(outputs, recipe, graph, source, self._seed)
+        rotation = rounds.rotate(outputs, recipe, graph, source, batch_size, self._seed)
         k = self._most
         if isinstance(self.n_clusters, str):
             embedding = outputs @ rotation.weights
@@ -351,7 +361,8 @@ class DSCDAN(NetworkClustering):
         self._keep_partition(Partition(labels, centers, owners, "kmeans", unit_rows=False))
 
     def _wanted(self, k: int, recipe: DSCDANRecipe, n: int) -> int:
-        smallest = min(spec.training.batch_size for spec in recipe.rounds)
+        sizes = [spec.training.batch_size for spec in recipe.rounds]
+        smallest = min(sizes) if recipe.spectral is not None else n
         return self._n_outputs(k, n, extra=recipe.extra_outputs, batch_size=smallest)
 
     def _snapshot(self) -> rounds.Snapshot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from fiedler.data.checks import check_choice, check_flag, check_weight, check_whole
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN
 from fiedler.models.spectralnet.recipe import (
@@ -25,7 +26,7 @@ _GRAPH = KNN()
 _LOSS = DualLoss()
 _SPECTRAL = DenseMap((512,))
 # Images smaller than this have no room for strided convolutions.
-_LEAST_SIDE = 4
+LEAST_SIDE = 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,12 +44,9 @@ class LearnedGraph(ShortRepr):
     n_neighbors: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse an unknown space."""
-        if self.space not in ("codes", "hidden") or self.n_neighbors < 1:
-            raise InputError(
-                "LearnedGraph needs space 'codes' or 'hidden' and n_neighbors >= 1, got "
-                f"{self.space!r} and {self.n_neighbors!r}."
-            )
+        """Refuse what is no graph."""
+        check_choice("space", self.space, ("codes", "hidden"))
+        check_whole("n_neighbors", self.n_neighbors)
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,7 +80,7 @@ class Round(ShortRepr):
         check_part("graph", self.graph, (LearnedGraph, BatchAffinity, type(None)))
         check_part("training", self.training, (Training,), "auto")
         check_part("known", self.known, (float, int), "auto")
-        if self.known != "auto" and not 0 <= self.known <= 1:
+        if self.known != "auto" and (isinstance(self.known, bool) or not 0 <= self.known <= 1):
             raise InputError(f"known must be a share between 0 and 1, got {self.known!r}.")
         if self.known not in ("auto", 0) and isinstance(self.graph, BatchAffinity):
             raise InputError("self-training needs a graph of all rows, not a BatchAffinity.")
@@ -98,8 +96,9 @@ class DSCDANRecipe(ShortRepr):
     """The parts of a DSCDAN. Its defaults are the recipe ``"default"``.
 
     The ablations of the paper's table 4: ``loss=DualLoss(relative=0, global_information=0,
-    local_information=0)`` is the plain autoencoder, the other weights add "MI" and "RS", and
-    ``spectral=None`` leaves out the spectral network, so that codes are clustered: all by
+    local_information=0)`` is the autoencoder with the prior of its codes alone (``prior=0`` makes
+    it a plain one), the other weights add "MI" and "RS", and ``spectral=None`` leaves out the
+    spectral network, so that codes are clustered: all by
     ``replace(DSCDANRecipe.named("paper"), ...)``.
 
     Parameters
@@ -190,7 +189,10 @@ class DSCDANRecipe(ShortRepr):
         check_part("views", self.views, (RandomAffine, type(None)), "auto")
         check_part("upright", self.upright, (bool,), "auto")
         check_part("gradients", self.gradients, (bool,), "auto")
-        if not self.rounds or not all(isinstance(r, Round) for r in self.rounds):
+        for name in ("whole_map", "cluster_prior", "normalized", "alternate"):
+            check_flag(name, getattr(self, name))
+        of_rounds = isinstance(self.rounds, (tuple, list)) and len(self.rounds) > 0
+        if not of_rounds or not all(isinstance(r, Round) for r in self.rounds):
             raise InputError(
                 f"rounds must be a tuple of one or more Round(...), got {self.rounds!r}; "
                 "spectral=None leaves the joint phase out."
@@ -200,6 +202,18 @@ class DSCDANRecipe(ShortRepr):
             raise InputError(
                 "a Round() without a graph of its own trains on that of the rows, but graph=None."
             )
+        if joint and self.graph is None and self.rounds[0].known not in ("auto", 0):
+            raise InputError(
+                "what the first round takes as known is read off the graph of the rows, but "
+                f"graph=None; got known={self.rounds[0].known!r}."
+            )
+        if isinstance(self.views, RandomAffine) and joint:
+            batches = [r for r in self.rounds if isinstance(r.graph, BatchAffinity)]
+            if batches:
+                raise InputError(
+                    "views are shown along the edges of a graph, not in batches of random rows; "
+                    f"got views={self.views!r} and a round of {batches[0].graph!r}."
+                )
         if self.alternate and not all(isinstance(r.graph, BatchAffinity) for r in self.rounds):
             raise InputError(
                 "alternate=True needs batches of random rows, as in rounds=(Round(BatchAffinity()),"
@@ -210,10 +224,12 @@ class DSCDANRecipe(ShortRepr):
                 f"orthonormalization must be one of {list(ORTHONORMALIZATIONS)}, got "
                 f"{self.orthonormalization!r}."
             )
-        if self.n_codes < 1 or self.critic_width < 1 or self.joint_batch < 2:
-            raise InputError("n_codes, critic_width must be at least 1 and joint_batch 2.")
-        if self.extra_outputs < 0 or self.joint_weight < 0 or self.settled < 0:
-            raise InputError("extra_outputs, joint_weight and settled must not be negative.")
+        check_whole("n_codes", self.n_codes)
+        check_whole("critic_width", self.critic_width)
+        check_whole("joint_batch", self.joint_batch, 2)
+        check_whole("extra_outputs", self.extra_outputs, 0)
+        check_weight("joint_weight", self.joint_weight)
+        check_weight("settled", self.settled)
 
     @classmethod
     def named(cls, name: str) -> DSCDANRecipe:
@@ -253,9 +269,18 @@ _NAMED = {"default": DSCDANRecipe(), "paper": _PAPER}
 _SMALL_CODER = DenseCoder((64,), batch_norm=False)
 
 
-def check_codes(recipe: DSCDANRecipe, n_clusters: object, assign: str) -> None:
+def check_codes(
+    recipe: DSCDANRecipe, n_clusters: object, assign: str, n_components: int | None
+) -> None:
     """Refuse what asks for eigenvectors where a recipe clusters the codes."""
-    if recipe.spectral is not None or recipe.graph is not None:
+    if recipe.spectral is not None:
+        return
+    if n_components is not None and (recipe.graph is None or n_components > recipe.n_codes):
+        raise InputError(
+            f"spectral=None reads clusters off the {recipe.n_codes} codes, all of them where there "
+            f"is no graph; got n_components={n_components}, leave it out."
+        )
+    if recipe.graph is not None:
         return
     if isinstance(n_clusters, str) or assign not in ("auto", "kmeans"):
         raise InputError(
@@ -265,9 +290,14 @@ def check_codes(recipe: DSCDANRecipe, n_clusters: object, assign: str) -> None:
         )
 
 
+def are_images(row_shape: tuple[int, ...]) -> bool:
+    """Tell whether rows are images that convolutions can be made for."""
+    return len(row_shape) > 1 and min(row_shape[:2]) >= LEAST_SIDE
+
+
 def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSCDANRecipe:
     """Replace each "auto" by what it stands for with rows of this shape and number."""
-    images = len(row_shape) > 1 and min(row_shape[:2]) >= _LEAST_SIDE
+    images = are_images(row_shape)
     few = n_rows <= FEW_ROWS and not images
     coder, views, pretraining = recipe.coder, recipe.views, recipe.pretraining
     if coder == "auto":
@@ -279,8 +309,8 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
         views = RandomAffine() if images and recipe.graph is not None else None
     if views is not None and not images:
         raise InputError(
-            f"random views need images; rows have shape {row_shape}. Set image_shape, or "
-            "views=None."
+            f"random views need images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels; rows have "
+            f"shape {row_shape}. Set image_shape if they are images, or views=None."
         )
     graph = recipe.graph if images else None
     upright, gradients = settle_comparison(

@@ -12,10 +12,11 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fiedler.graph import KNN
+from fiedler.graph.known_labels import UNKNOWN
 from fiedler.models.dscdan.recipe import DSCDANRecipe, LearnedGraph, Round
 from fiedler.models.fitting import Fit, Source, fit_graph, map_task
 from fiedler.models.readout import rotate_by_batches
-from fiedler.models.self_training import Clusters, with_known
+from fiedler.models.self_training import Clusters, surest, with_known
 from fiedler.models.spectralnet.recipe import BatchAffinity
 from fiedler.networks import batch_affinity
 from fiedler.networks.dual import CodesOf, DualNetwork, HiddenOf
@@ -65,6 +66,11 @@ def place_centers(network: DualNetwork, reader: RowReader, labels: np.ndarray) -
     means = (member.T @ codes) / np.maximum(np.bincount(labels), 1)[:, None]
     with torch.no_grad():
         network.centers[: len(means)] = torch.from_numpy(means).to(network.centers)
+
+
+def known_share(spec: Round, clusters: Clusters) -> float:
+    """Return the share of the rows that a round takes as known."""
+    return float((surest(clusters, spec.known) != UNKNOWN).mean()) if spec.known else 0.0
 
 
 def source_of(
@@ -144,6 +150,7 @@ def rotate(
     recipe: DSCDANRecipe,
     graph: sp.csr_matrix | None,
     source: Source | None,
+    batch_size: int,
     seed: int,
 ) -> RitzRotation:
     """Return the rotation of outputs (n, m) to ordered eigenvectors of the rows' graph.
@@ -151,8 +158,9 @@ def rotate(
     Without one it is that of the round's: of its batches, or of its own graph.
     """
     if graph is None and callable(source):
-        size = recipe.rounds[0].training.batch_size
-        return rotate_by_batches(outputs, source, size, normalized=recipe.normalized, seed=seed)
+        return rotate_by_batches(
+            outputs, source, batch_size, normalized=recipe.normalized, seed=seed
+        )
     return rayleigh_ritz(outputs, source if graph is None else graph, normalized=recipe.normalized)
 
 

@@ -13,7 +13,7 @@ from fiedler.data.gradients import gradient_histograms, has_enough_pixels
 from fiedler.graph import SearchOptions
 from fiedler.models.counts import check_cluster_count, check_count
 from fiedler.models.estimator import SavedEstimator
-from fiedler.models.rows import check_rows, resolve_device, seed_from
+from fiedler.models.rows import check_rows, resolve_device, resolve_progress, seed_from
 from fiedler.models.sanet.inputs import resolve_shape, warn_of_flat_images
 from fiedler.models.sanet.inspection import as_picture, visual_patterns
 from fiedler.models.sanet.layers import SpectralLayer
@@ -193,7 +193,7 @@ class SANet(
         return self
 
     def _fit(self, rows: Any, recipe: Recipe, most: int) -> None:
-        progress = self.progress or silent
+        progress = resolve_progress(self.progress)
         with self._timed("reading"):
             self._scale = largest_absolute(rows)
             images = image_source(rows, self.image_shape_, self._scale)

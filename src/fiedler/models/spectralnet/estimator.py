@@ -68,8 +68,8 @@ class SpectralNet(NetworkClustering):
         The parts: codes, Siamese affinity, graph, network, loss, training.
     n_components : int or None, default=None
         Outputs of the network, 2 or more for 2 clusters or more (1 is warned of). None takes the
-        number of clusters and a few more. A rule for ``n_clusters`` finds fewer clusters than
-        there are outputs.
+        number of clusters and a few more. A rule for ``n_clusters`` finds no more clusters
+        than there are outputs.
     image_shape : tuple of int or None, default=None
         (h, w) or (h, w, channels) of the images that flat rows are. Rows that come as images tell
         it themselves. Images get convolutions and random views.
