@@ -491,6 +491,8 @@ def test_every_method_builds_and_auto_gives_a_reason() -> None:
 
 
 def test_parameters_by_name() -> None:
+    for text in ("28x28", "(28, 28)", "28,28", "[28, 28]"):
+        assert read_parameters([f"image_shape={text}"]) == {"image_shape": [28, 28]}
     read = read_parameters(["recall=0.9", "assign=kmeans", "n_components=5"])
     assert read == {"recall": 0.9, "assign": "kmeans", "n_components": 5}
     model = build(Settings(clusters=3, parameters=read), "spectral", silent)

@@ -18,6 +18,7 @@ from fiedler import (
     Binarization,
     BlockHistogram,
     Coding,
+    Epsilon,
     ImageFolder,
     Pooling,
     Procedure,
@@ -26,10 +27,18 @@ from fiedler import (
     VotingLayer,
 )
 from fiedler.evaluation import accuracy
-from fiedler.exceptions import FlatImagesWarning, InputError, NotEnoughMemoryError
+from fiedler.exceptions import (
+    CollapsedOutputsWarning,
+    FlatImagesWarning,
+    InputError,
+    NotEnoughMemoryError,
+    OutlierWarning,
+    OutputError,
+)
 from fiedler.models.sanet import memory, network
 from fiedler.models.sanet.inspection import procedure_maps, visual_patterns
 from fiedler.models.sanet.presets import PRESETS
+from fiedler.models.sanet.spectral import FittedSpectral
 from fiedler.report import describe
 from fiedler.report.network import procedure_agreement
 
@@ -243,6 +252,99 @@ def test_which_procedures_agree() -> None:
     two = [*LAYERS[:2], replace(LAYERS[2], procedures=[Procedure(4), Procedure(3)])]
     agreement = procedure_agreement(SANet(3, layers=two, random_state=0).fit(IMAGES), IMAGES)
     assert [name[:8] for name, _ in agreement] == ["layer 1:"] * 2 + ["layer 3:"] * 2
+
+
+def test_whom_images_vote_for_is_shown() -> None:
+    model = SANet(3, layers="faces", random_state=0).fit(stripes(40, 0))
+    (votes,) = (g for g in describe(model).galleries if g.title == "Votes")
+    assert votes.group == 5
+    assert len(votes.pictures) == len(votes.captions) == 5 * model.n_clusters_
+    for start in range(0, len(votes.captions), 5):  # the surest image's like are of its cluster
+        assert len({caption.split(", ")[1] for caption in votes.captions[start : start + 5]}) == 1
+
+
+def test_a_broken_pixel_is_told_and_does_not_make_all_patches_flat() -> None:
+    broken = 0.5 + IMAGES / 8
+    broken[0, 0, 0] = -9999.0
+    layers = [SpectralLayer(5, 2, [Procedure(6, KNN(7))])]
+    with pytest.warns(OutlierWarning, match="times as large as"):
+        model = SANet(3, layers=layers, random_state=0).fit(broken)
+    assert accuracy(TRUE[1:], model.labels_[1:]) > 0.95
+
+
+def test_far_from_zero_patches_keep_their_differences() -> None:
+    layers = [SpectralLayer(5, 2, [Procedure(6, KNN(7))])]
+    model = SANet(3, layers=layers, random_state=0).fit(IMAGES / 100 + 300)
+    assert accuracy(TRUE, model.labels_) > 0.95
+
+
+def test_images_of_next_to_nothing_are_refused() -> None:
+    with pytest.raises(InputError, match="single precision holds no differences"):
+        SANet(3, layers=LAYERS).fit(IMAGES.astype(np.float64) * 1e-60)
+
+
+def test_equal_images_are_of_one_cluster_and_fewer_clusters_are_told() -> None:
+    flat = np.zeros((40, 12, 12))
+    flat[20:] = 1
+    model = SANet(2, layers="faces", random_state=0).fit(flat)
+    np.testing.assert_array_equal(model.predict(flat), model.labels_)
+    assert len(np.unique(model.labels_[:20])) == len(np.unique(model.labels_[20:])) == 1
+    even = np.arange(30.0)[:, None, None] * np.ones((30, 8, 8))
+    with pytest.warns(CollapsedOutputsWarning, match="1 clusters instead of 5"):
+        SANet(5, layers=[SpectralLayer(4, 2)], assign="kmeans", random_state=0).fit(even)
+
+
+def test_a_checkpoint_is_not_trusted_with_functions(tmp_path: Path) -> None:
+    def similar(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.exp(-((a[:, None] - b[None]) ** 2).sum(axis=2))
+
+    layers = [SpectralLayer(8, procedures=[Procedure(4, similar)])]
+    with pytest.raises(InputError, match="layers"):
+        SANet(3, layers=layers, checkpoint=tmp_path, random_state=0).fit(IMAGES)
+
+
+def test_a_checkpoint_that_is_no_folder(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for path, error in ((5, InputError), (file, OutputError)):
+        with pytest.raises(error, match="checkpoint"):
+            SANet(3, layers=LAYERS, checkpoint=path, random_state=0).fit(IMAGES)
+
+
+def test_images_keep_their_shape() -> None:
+    for wanted in ((4, 16), (8, 4, 2)):
+        with pytest.raises(InputError, match=r"the images have shape \(8, 8\)"):
+            SANet(3, layers=LAYERS, image_shape=wanted).fit(IMAGES)
+    with pytest.raises(InputError, match="one image of shape"):
+        SANet(3, layers=LAYERS, random_state=0).fit(IMAGES).predict(IMAGES[0])
+    with pytest.raises(InputError, match=r"different sizes, such as \(3, 3\) and \(4, 4\)"):
+        SANet(2).fit([np.zeros((3, 3)), np.ones((4, 4))])
+    with pytest.raises(InputError, match="reshape them"):
+        SANet(2).fit(np.ones((9, 2, 4, 4, 3)))
+
+
+def test_a_procedure_that_cannot_be_is_named() -> None:
+    apart = SpectralLayer(5, 2, [Procedure(4, Epsilon(1e-6), solver="minibatch")])
+    with pytest.raises(InputError, match=r"layer 1 \(SpectralLayer\): of .* Procedure\(n_comp"):
+        SANet(3, layers=[apart], random_state=0).fit(IMAGES)
+
+
+def test_histograms_of_many_codes_are_read_out() -> None:
+    layers = [SpectralLayer(3, procedures=[Procedure(13)]), Coding(13), BlockHistogram(3)]
+    model = SANet(3, layers=layers, random_state=0).fit(IMAGES)
+    assert int(np.prod(model.fitted_layers[-1].out_shape)) > 30_000
+    np.testing.assert_array_equal(model.predict(IMAGES), model.labels_)
+
+
+def test_landmarks_of_a_position_are_as_many_as_asked() -> None:
+    images = np.repeat(stripes(30, 0), 10, axis=0)
+    layer = SpectralLayer(
+        8, procedures=[Procedure(3, KNN(5))], landmarks=25, graph="position", center=False
+    )
+    model = SANet(3, layers=[layer], random_state=0).fit(images)
+    fitted = model.fitted_layers[0].fitted
+    assert isinstance(fitted, FittedSpectral)
+    np.testing.assert_array_equal(np.diff(fitted.starts), 25)
 
 
 def test_without_patches_there_is_nothing_to_show() -> None:

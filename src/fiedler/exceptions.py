@@ -55,6 +55,10 @@ class FlatImagesWarning(UserWarning):
     """Rows look like pixels of images whose height and width were not given."""
 
 
+class OutlierWarning(UserWarning):
+    """A few numbers are so much larger than all others that scaling by them hides the rest."""
+
+
 class SmallNetworkWarning(UserWarning):
     """The network is too small to express every spectral map of so many rows."""
 

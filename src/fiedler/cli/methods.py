@@ -7,6 +7,7 @@ need from the estimator itself.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -199,8 +200,14 @@ def build(
     return METHODS[method].load()(**{**made, **settings.parameters})
 
 
+# Sides of images as they are usually written.
+_SIZES = re.compile(r"\(?\s*\d+(\s*[,xX]\s*\d+)+\s*,?\s*\)?")
+
+
 def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
     """Read ``name=value`` assignments; a value is JSON where it can be, else a string.
+
+    Whole numbers side by side, as in ``image_shape=28x28`` or ``(28, 28)``, are a list.
 
     >>> read_parameters(["recall=0.99", "assign=kmeans"])
     {'recall': 0.99, 'assign': 'kmeans'}
@@ -215,8 +222,9 @@ def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
         name, equals, text = assignment.partition("=")
         if not equals or not name.isidentifier():
             raise InputError(f"{assignment!r} sets no parameter; write name=value.")
+        sizes = _SIZES.fullmatch(text.strip())
         try:
-            read[name] = json.loads(text)
+            read[name] = [int(n) for n in re.findall(r"\d+", text)] if sizes else json.loads(text)
         except ValueError:
             read[name] = text
     return read

@@ -155,7 +155,7 @@ class SpectralClustering(
         self._keep_partition(partition)
         return k
 
-    def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
+    def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
         """Fit and return ``labels_``, shape (n,)."""
         return self.fit(X).labels_
 

@@ -48,7 +48,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
     if hasattr(X, "detach"):  # torch, without importing it
         X = from_torch(X)
     if isinstance(X, (str, bytes, list, tuple)):
-        X = np.asarray(X)
+        X = _as_array(X)
     if isinstance(X, np.ndarray) and X.dtype.kind in "USMmV":
         raise _not_numbers("strings" if X.dtype.kind in "US" else str(X.dtype))
     if not reset:
@@ -77,6 +77,18 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, square: bool = False) -> 
     if reset and (not square or checked.shape == (1, 1)):
         _require_rows(checked.shape[0])
     return checked
+
+
+def _as_array(X: Any) -> np.ndarray:
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        shapes = sorted({np.shape(row) for row in X if isinstance(row, np.ndarray)})[:3]
+        raise InputError(
+            "X is a list of rows of different sizes"
+            + (f", such as {' and '.join(map(str, shapes))}" if len(shapes) > 1 else "")
+            + "; bring images to one size first (image_size of fiedler.open_rows does)."
+        ) from error
 
 
 def _not_numbers(what: str) -> InputError:

@@ -15,7 +15,7 @@ from fiedler.models.counts import check_cluster_count, check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.rows import check_rows, resolve_device, resolve_progress, seed_from
 from fiedler.models.sanet.inputs import resolve_shape, warn_of_flat_images
-from fiedler.models.sanet.inspection import as_picture, visual_patterns
+from fiedler.models.sanet.inspection import as_picture, visual_patterns, vote_galleries
 from fiedler.models.sanet.layers import SpectralLayer
 from fiedler.models.sanet.network import (
     Checkpoints,
@@ -25,7 +25,13 @@ from fiedler.models.sanet.network import (
     prepared_images,
 )
 from fiedler.models.sanet.presets import Recipe, recipe_for
-from fiedler.models.sanet.readout import Readout, apply_readout, read_kmeans, read_rebuilt
+from fiedler.models.sanet.readout import (
+    Readout,
+    apply_readout,
+    as_first_twins,
+    read_kmeans,
+    read_rebuilt,
+)
 from fiedler.models.sanet.sources import (
     MapSource,
     all_digests,
@@ -33,6 +39,7 @@ from fiedler.models.sanet.sources import (
     largest_absolute,
 )
 from fiedler.models.sanet.state import restore_state, to_state
+from fiedler.persistence import encode_params
 from fiedler.progress import silent
 
 
@@ -104,6 +111,10 @@ class SANet(
         The layers that a preset's name stood for.
     image_shape_ : tuple of int
         Height, width, channels.
+    eigen_residuals_ : ndarray
+        Of the eigenvectors of the graph of the images; empty where there is none (``"kmeans"``).
+    n_connected_components_ : int or None
+        Of that graph; None where there is none.
     assignment_ : str
         ``"kmeans"`` or ``"rebuild"``.
     n_features_in_ : int
@@ -173,8 +184,8 @@ class SANet(
             If the layers need more memory than there is; before anything is fitted.
         """
         with self._all_or_nothing():
-            given = np.shape(X) if isinstance(X, (list, tuple)) else tuple(getattr(X, "shape", ()))
             rows = check_rows(self, X, reset=True)
+            given = np.shape(X) if isinstance(X, (list, tuple)) else tuple(getattr(X, "shape", ()))
             self.image_shape_ = resolve_shape(self.image_shape, given, self.n_features_in_)
             if self._image_shape is None and min(self.image_shape_[:2]) > 1:
                 self._image_shape = self.image_shape_  # flat rows that are images all the same
@@ -217,9 +228,9 @@ class SANet(
                 k = readout.n_clusters
             if not rebuilt:
                 readout = read_kmeans(features, k, self._seed)
-        self._keep_readout(readout)
+        self._keep_readout(as_first_twins(readout, self._digests))
 
-    def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
+    def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
         """Fit and return ``labels_``, shape (n,)."""
         return self.fit(X).labels_
 
@@ -230,7 +241,8 @@ class SANet(
     def transform(self, X: Any) -> np.ndarray:
         """Give new images their embedding, layer by layer; nothing is refitted.
 
-        A fitted image gets what it got; an image's result does not depend on the others.
+        A fitted image gets what it got; an image's result does not depend on the others, but for
+        rounding.
 
         Parameters
         ----------
@@ -275,7 +287,10 @@ class SANet(
         )
 
     def galleries(self) -> list[dict[str, Any]]:
-        """Return what a report can show without the images: the visual patterns of layer 1.
+        """Return what a report can show without the images.
+
+        That are the visual patterns of the first spectral layer, and of a voting layer whom some
+        images vote for.
 
         Returns
         -------
@@ -284,6 +299,9 @@ class SANet(
             :class:`fiedler.report.Gallery` takes them; empty where no layer cuts patches.
         """
         check_is_fitted(self)
+        return [*self._patterns(), *vote_galleries(self)]
+
+    def _patterns(self) -> list[dict[str, Any]]:
         first = next((s.layer for s in self._stack if isinstance(s.layer, SpectralLayer)), None)
         if first is None or first.patch is None:
             return []
@@ -339,6 +357,9 @@ class SANet(
 
     def _fingerprint(self, most: int) -> str:
         """Return what says that a checkpoint is of this very fit."""
+        if self.checkpoint is not None:
+            # of a function nobody can tell whether it is still the same
+            encode_params({"layers": list(self.layers_)})
         about = repr((self.layers_, self.image_shape_, most, self._seed, self.recall))
         return blake2b(about.encode() + self._digests.tobytes(), digest_size=16).hexdigest()
 
@@ -355,7 +376,8 @@ class SANet(
             values = np.sort(channels[-1].values) if channels else np.zeros(1)
         self.eigenvalues_ = values
         self.eigen_residuals_ = readout.residuals
-        self.n_connected_components_ = max(1, len(readout.component_sizes))
+        sizes = readout.component_sizes
+        self.n_connected_components_ = len(sizes) if len(sizes) else None
 
     @property
     def _n_features_out(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fiedler.exceptions import FlatImagesWarning, InputError
-from fiedler.models.rows import refuse_channels_first
+from fiedler.models.rows import refuse_channels_first, without_channel
 
 # Rows that show whether all of them may be pixels.
 _LOOKED_AT = 256
@@ -34,6 +34,11 @@ def resolve_shape(
     InputError
         If the shape does not fit.
     """
+    images = given[1:] if len(given) in (3, 4) else None
+    if len(given) > 4:
+        raise InputError(
+            f"images are (n, h, w) or (n, h, w, channels), got shape {given}; reshape them."
+        )
     if wanted is None:
         refuse_channels_first(given[1:])
         wanted = given[1:] if len(given) in (3, 4) else (1, 1, -1)
@@ -47,6 +52,13 @@ def resolve_shape(
     if len(shape) not in (2, 3):
         raise InputError(
             f"an image has height, width and, for colour, channels; got image_shape={wanted!r}."
+        )
+    # with a side of -1 images are reshaped on purpose
+    whole = images is not None and -1 not in wanted
+    if whole and without_channel(shape) != without_channel(images or ()):
+        raise InputError(
+            f"image_shape is {wanted}, but the images have shape {images}; leave image_shape out, "
+            "or reshape them."
         )
     return (shape[0], shape[1], shape[2] if len(shape) == 3 else 1)
 

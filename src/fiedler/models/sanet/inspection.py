@@ -8,10 +8,14 @@ import numpy as np
 
 from fiedler.exceptions import InputError
 from fiedler.models.sanet.spectral import FittedSpectral, layer_grid
+from fiedler.models.sanet.voting import FittedVoting
 from fiedler.partition.centers import kmeans
 
 if TYPE_CHECKING:
     from fiedler.models.sanet.estimator import SANet
+
+# Images whose votes are shown, and those shown beside each.
+_VOTERS, _VOTED = 12, 4
 
 
 def visual_patterns(model: SANet, count: int = 40) -> np.ndarray:
@@ -71,6 +75,47 @@ def procedure_maps(model: SANet, images: Any, layer: int) -> list[np.ndarray]:
     maps = model.layer_maps(images, layer)
     owner = model.fitted_layers[layer - 1].out_channels.procedures
     return [maps[..., owner == p].reshape(len(maps), -1) for p in np.unique(owner)]
+
+
+def vote_galleries(model: SANet) -> list[dict[str, Any]]:
+    """Return, for a voting layer, some images beside those that most of their patches vote for.
+
+    Images are shown as the layer sees them (of two channels or more the first). Of each cluster the
+    surest images are taken, up to twelve in all.
+
+    Returns
+    -------
+    list of dict
+        ``title``, ``text``, ``pictures``, ``captions`` and ``group``; empty without such a layer.
+    """
+    fitted = next(
+        (step.fitted for step in model.fitted_layers if isinstance(step.fitted, FittedVoting)), None
+    )
+    if fitted is None:
+        return []
+    count = min(_VOTED, len(fitted.maps) - 1)
+    pictures, captions = [], []
+    for row in _surest_of_clusters(model.labels_, model.confidence_):
+        votes = fitted.votes[[row]].toarray().ravel()
+        votes[row] = -1.0
+        pictures.append(as_picture(fitted.maps[row]))
+        captions.append(f"image {row}, cluster {model.labels_[row]}")
+        for other in np.argsort(-votes, kind="stable")[:count]:
+            pictures.append(as_picture(fitted.maps[other]))
+            captions.append(f"image {other}, cluster {model.labels_[other]}")
+    text = (
+        f"{len(pictures) // (count + 1)} images as the layer sees them, each followed by the "
+        f"{count} that share most votes with it: those whose patches are most alike at most places."
+    )
+    found = {"title": "Votes", "text": text, "pictures": pictures, "captions": captions}
+    return [{**found, "group": count + 1}]
+
+
+def _surest_of_clusters(labels: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """Return up to twelve rows, the surest of each of the largest clusters."""
+    largest = np.argsort(-np.bincount(labels), kind="stable")[:_VOTERS]
+    order = np.argsort(-confidence, kind="stable")
+    return np.array([order[labels[order] == label][0] for label in largest])
 
 
 def as_picture(values: np.ndarray) -> np.ndarray:

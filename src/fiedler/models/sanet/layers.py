@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fiedler.data.checks import check_choice
+from fiedler.data.checks import check_choice, check_flag, check_weight, check_whole, is_positive
 from fiedler.exceptions import InputError
 from fiedler.graph import Precomputed, resolve_affinity
 from fiedler.models.embedding import SpectralEmbedding
@@ -31,7 +31,8 @@ class Procedure(ShortRepr):
     Parameters
     ----------
     n_components : int or None
-        Eigenvectors. None takes three for each cluster.
+        Eigenvectors. None takes three for each cluster, but no more than a hundred above their
+        number, or that of ``max_clusters`` where a rule chooses it.
     affinity : str, affinity object or callable
         As in :class:`fiedler.SpectralEmbedding`, but not ``"precomputed"``: patches are cut while
         fitting. More neighbours than there are patches are cut.
@@ -64,7 +65,8 @@ class Procedure(ShortRepr):
         InputError
             If one is not allowed.
         """
-        keep_counts(self, "n_components")
+        keep_counts(self, optional=("n_components",))
+        check_flag("Procedure keep_trivial", self.keep_trivial)
         if isinstance(resolve_affinity(self.affinity), Precomputed):
             raise InputError(
                 "a Procedure cannot have affinity='precomputed': its patches are cut while "
@@ -101,9 +103,13 @@ def _check_spectrum(own: Procedure | VotingLayer) -> None:
     """Check what procedures and voting layers have in common."""
     check_choice("laplacian", own.laplacian, ("sym", "rw", "unnormalized"))
     check_solver(own.solver)
-    if not own.diffusion >= 0:
-        name = type(own).__name__
-        raise InputError(f"{name} diffusion must be 0 or more, got {own.diffusion!r}.")
+    if own.laplacian == "unnormalized" and own.solver in ("nystrom", "minibatch"):
+        raise InputError(
+            f"solver={own.solver!r} needs a normalised Laplacian, 'sym' or 'rw', or another solver "
+            "for 'unnormalized', such as 'lanczos'."
+        )
+    check_weight(f"{type(own).__name__} diffusion", own.diffusion)
+    check_flag(f"{type(own).__name__} normalize", own.normalize)
 
 
 @dataclass(frozen=True, repr=False)
@@ -179,8 +185,16 @@ class SpectralLayer(ShortRepr):
         check_choice("padding", self.padding, ("valid", "same", "flush"))
         check_choice("graph", self.graph, ("shared", "position"))
         check_choice("landmark_choice", self.landmark_choice, ("uniform", "greedy"))
-        keep_sizes(self, "patch", "stride")
-        keep_counts(self, "n_pca", "landmarks", "n_extension")
+        keep_sizes(self, "stride", optional=("patch",))
+        keep_counts(self, "n_extension", optional=("n_pca", "landmarks"))
+        check_flag("SpectralLayer center", self.center)
+        check_flag("SpectralLayer unit", self.unit)
+        for name in ("contrast", "whiten"):
+            value = getattr(self, name)
+            if value is not None and not is_positive(value):
+                raise InputError(
+                    f"SpectralLayer {name} must be None or a positive number, got {value!r}."
+                )
         if self.landmark_choice == "greedy" and not 0 < (self.landmarks or 0) <= 5000:
             raise InputError(
                 "landmark_choice='greedy' needs landmarks between 1 and 5000 (its time grows with "
@@ -240,10 +254,10 @@ class VotingLayer(ShortRepr):
         """
         check_choice("padding", self.padding, ("valid", "same", "flush"))
         keep_sizes(self, "patch", "stride")
-        keep_counts(self, "n_neighbors", "n_kept", "n_components")
+        keep_counts(self, "n_neighbors", "n_kept", optional=("n_components",))
         _check_spectrum(self)
-        if self.shifts < 0:
-            raise InputError(f"VotingLayer shifts must be 0 or more, got {self.shifts!r}.")
+        check_whole("VotingLayer shifts", self.shifts, 0)
+        check_flag("VotingLayer squared", self.squared)
 
 
 Layer = SpectralLayer | VotingLayer | PlainLayer

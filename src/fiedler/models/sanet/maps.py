@@ -92,7 +92,18 @@ def pool(maps: np.ndarray, layer: Pooling) -> np.ndarray:
             else:
                 best = np.where(np.abs(part) > np.abs(best), part, best)
     assert best is not None
-    return best / np.float32(grid.height * grid.width) if layer.kind == "average" else best
+    if layer.kind == "max":
+        return best
+    down = _inside(grid.rows, grid.height, *grid.padding[0])
+    across = _inside(grid.columns, grid.width, *grid.padding[1])
+    return np.asarray(best / np.multiply.outer(down, across)[..., None], dtype=np.float32)
+
+
+def _inside(starts: np.ndarray, side: int, before: int, after: int) -> np.ndarray:
+    """Return how many places of each window are no padding."""
+    end = int(starts[-1]) + side - after
+    inside = np.minimum(starts + side, end) - np.maximum(starts, before)
+    return np.asarray(inside, dtype=np.float32)
 
 
 def encode(maps: np.ndarray, values: np.ndarray, bits: int) -> np.ndarray:

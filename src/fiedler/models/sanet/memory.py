@@ -58,7 +58,8 @@ def memory_needed(stack: Sequence[Passage], n_images: int, n_clusters: int) -> d
         block = 2.0 * max(BLOCK_BYTES, _of_one_image(layer, passage.before))
         needed[passage.name] = kept + block + max(making, held + own + working)
         kept, fitted_before = kept + own, True
-    output = 8.0 * n_images * float(np.prod(stack[-1].after))
+    d = float(np.prod(stack[-1].after))
+    output = 8.0 * n_images * d + 12.0 * min(d, 4096.0) ** 2
     places = n_images * (_READOUT_BYTES + 72.0 * n_clusters)
     return needed | {"the clusters": kept + held + output + places}
 

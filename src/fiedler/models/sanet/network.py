@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fiedler.exceptions import InputError, ModelFileError
+from fiedler.exceptions import InputError, ModelFileError, OutputError
 from fiedler.graph import SearchOptions
 from fiedler.models.sanet.geometry import passages
 from fiedler.models.sanet.layers import LAYER_TYPES, Layer, SpectralLayer, VotingLayer
@@ -67,10 +67,20 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, fingerprint: str) -> None:
-        self.folder = None if folder is None else Path(folder)
         self.fingerprint = fingerprint
-        if self.folder is not None:
+        self.folder = None
+        if folder is None:
+            return
+        if not isinstance(folder, (str, os.PathLike)):
+            raise InputError(f"checkpoint must be None or the path of a folder, got {folder!r}.")
+        self.folder = Path(folder)
+        try:
             self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"the folder of checkpoint {folder} cannot be made ({error.strerror}); name "
+                "another."
+            ) from error
 
     def read(self, name: str) -> dict[str, np.ndarray] | None:
         """Return the arrays of a part that this very fit wrote, or None."""
@@ -212,11 +222,14 @@ def _fit_or_read(
         known = arrays.pop("known", None)
         return restore_layer(layer, source.shape, n_clusters, arrays, options), known
     fitted: Fitted
-    if isinstance(layer, SpectralLayer):
-        fitted, known = fit_spectral(source, layer, n_clusters, options, progress)
-    else:
-        fitted = fit_voting(source, layer, n_clusters, options, progress)
-        known = np.arange(len(source))
+    try:
+        if isinstance(layer, SpectralLayer):
+            fitted, known = fit_spectral(source, layer, n_clusters, options, progress)
+        else:
+            fitted = fit_voting(source, layer, n_clusters, options, progress)
+            known = np.arange(len(source))
+    except InputError as error:
+        raise InputError(f"layer {number} ({type(layer).__name__}): {error}") from error
     kept = fitted.to_arrays()
     checkpoints.write(name, kept if known is None else {**kept, "known": known})
     return fitted, known

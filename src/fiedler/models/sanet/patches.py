@@ -6,7 +6,7 @@ Pure functions on arrays of maps, (n, h, w, c), float32.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -15,8 +15,13 @@ from fiedler.exceptions import InputError
 from fiedler.models.sanet.layers import Padding, SpectralLayer
 from fiedler.models.sanet.values import Size, pair
 
-# A patch this much flatter than the image scale has no direction to be normalised to.
-_FLAT = 1e-4
+# A patch this much flatter than nine tenths of the others can be has no direction to be normalised
+# to; nor one whose differences are the rounding of its largest number.
+_FLAT, _ROUNDING = 1e-4, 1e-6
+_USUAL = 0.9
+# Rows of more numbers have their principal directions found by products of so many rows.
+_WIDE = 4096
+_NOTHING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -122,32 +127,50 @@ class Preparation:
         ZCA: ``(x - mean) @ whiten``.
     pca_mean, pca : ndarray of shapes (d,) and (d, p)
         Principal directions: ``(x - mean) @ pca``.
+    flat : ndarray of shape (), float32
+        A centred patch whose largest number is below this is flat.
     """
 
     whiten_mean: np.ndarray
     whiten: np.ndarray
     pca_mean: np.ndarray
     pca: np.ndarray
+    flat: np.ndarray
 
 
 def fit_preparation(patches: np.ndarray, layer: SpectralLayer) -> Preparation:
     """Fit whitening and principal directions to a sample of patches (m, d)."""
     none = np.empty(0, dtype=np.float32)
     empty = np.empty((0, 0), dtype=np.float32)
-    preparation = Preparation(none, empty, none, empty)
+    preparation = Preparation(none, empty, none, empty, flatness(patches))
     if layer.whiten is not None:
-        mean, matrix = zca(_even(patches, layer), layer.whiten)
-        preparation = Preparation(mean, matrix, none, empty)
+        mean, matrix = zca(_even(patches, layer, preparation), layer.whiten)
+        preparation = replace(preparation, whiten_mean=mean, whiten=matrix)
     if layer.n_pca is not None and layer.n_pca < patches.shape[1]:
         prepared = prepare(patches, layer, preparation)
         mean, directions = principal_directions(prepared, layer.n_pca)
-        preparation = Preparation(preparation.whiten_mean, preparation.whiten, mean, directions)
+        preparation = replace(preparation, pca_mean=mean, pca=directions)
     return preparation
+
+
+def flatness(patches: np.ndarray) -> np.ndarray:
+    """Return below which largest deviation from its mean a patch (m, d) of these counts as flat.
+
+    It goes by the patches, not by the images' largest number, which one broken pixel decides.
+    """
+    if not patches.size:
+        return np.zeros((), dtype=np.float32)
+    spread = np.abs(patches - patches.mean(axis=1, keepdims=True)).max(axis=1)
+    uneven = spread > 0
+    if not uneven.any():
+        return np.zeros((), dtype=np.float32)
+    rounding = _ROUNDING * np.quantile(np.abs(patches[uneven]).max(axis=1), _USUAL)
+    return np.asarray(max(_FLAT * np.quantile(spread[uneven], _USUAL), rounding), dtype=np.float32)
 
 
 def prepare(patches: np.ndarray, layer: SpectralLayer, preparation: Preparation) -> np.ndarray:
     """Bring patches (m, d) into the form in which they are compared, float32 (m, p)."""
-    patches = _even(patches, layer)
+    patches = _even(patches, layer, preparation)
     if preparation.whiten.size:
         patches = (patches - preparation.whiten_mean) @ preparation.whiten
     if layer.unit:
@@ -157,12 +180,12 @@ def prepare(patches: np.ndarray, layer: SpectralLayer, preparation: Preparation)
     return np.ascontiguousarray(patches, dtype=np.float32)
 
 
-def _even(patches: np.ndarray, layer: SpectralLayer) -> np.ndarray:
+def _even(patches: np.ndarray, layer: SpectralLayer, preparation: Preparation) -> np.ndarray:
     """Take out brightness and contrast of each patch, as far as the layer asks for it."""
     if layer.center:
         patches = patches - patches.mean(axis=1, keepdims=True)
         # rounding would tell flat patches of different brightness apart
-        flat = np.abs(patches).max(axis=1, initial=0.0) < _FLAT
+        flat = np.abs(patches).max(axis=1, initial=0.0) < preparation.flat
         patches[flat] = 0.0
     if layer.contrast is not None:
         variance = patches.var(axis=1, keepdims=True)
@@ -192,13 +215,35 @@ def zca(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def principal_directions(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean (d,) and the leading principal directions (d, count), float32, signs fixed."""
+    """Return mean (d,) and the leading principal directions (d, count), float32, signs fixed.
+
+    Of rows of more than 4,096 numbers no more than 4,096, evenly spaced, are looked at.
+    """
+    n, d = rows.shape
+    if d > _WIDE:
+        return _wide_directions(rows[:: -(-n // _WIDE)], count)
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = (rows - mean).astype(np.float32)
-    d = rows.shape[1]
     small = (centred.T @ centred).astype(np.float64)
     _, vectors = scipy.linalg.eigh(small, subset_by_index=(d - min(count, d), d - 1))
-    vectors = vectors[:, ::-1]
+    return mean.astype(np.float32), _signed(vectors[:, ::-1])
+
+
+def _wide_directions(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and principal directions by the products of rows with each other."""
+    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centred = rows - mean
+    n, kept = len(rows), min(count, len(rows))
+    small = (centred @ centred.T).astype(np.float64)
+    values, vectors = scipy.linalg.eigh(small, subset_by_index=(n - kept, n - 1))
+    # centred rows span one direction less than there are rows
+    real = values > values[-1] * _NOTHING
+    along = centred.T @ (vectors[:, real] / np.sqrt(values[real])).astype(np.float32)
+    return mean, _signed(along[:, ::-1])
+
+
+def _signed(vectors: np.ndarray) -> np.ndarray:
+    """Give each column the sign that makes its largest entry positive; float32."""
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
-    vectors = vectors * np.where(largest < 0, -1.0, 1.0)
-    return mean.astype(np.float32), np.ascontiguousarray(vectors, dtype=np.float32)
+    signed = vectors * np.where(largest < 0, -1.0, 1.0)
+    return np.ascontiguousarray(signed, dtype=np.float32)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fiedler.data.checks import check_choice
+from fiedler.data.checks import check_choice, check_flag, is_positive
 from fiedler.exceptions import InputError
 from fiedler.models.counts import check_count
 from fiedler.models.sanet.values import Size, keep_sizes
 from fiedler.networks.short_repr import ShortRepr
+
+# Surroundings wider than any image only cost.
+_WIDEST = 1000
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,6 +27,7 @@ class Pooling(ShortRepr):
         None takes the size, so that windows do not overlap.
     kind : {"max", "average"}
         ``"max"``: the value with the largest absolute value, sign kept (the paper's).
+        ``"average"``: the mean of what lies inside the map.
     padding : {"valid", "same"}
         ``"same"``: zeros around, ``ceil(m / stride)`` windows.
     """
@@ -41,7 +45,7 @@ class Pooling(ShortRepr):
         InputError
             If one is not allowed.
         """
-        keep_sizes(self, "size", "stride")
+        keep_sizes(self, "size", optional=("stride",))
         check_choice("kind", self.kind, ("max", "average"))
         check_choice("padding", self.padding, ("valid", "same"))
 
@@ -104,7 +108,7 @@ class BlockHistogram(ShortRepr):
         InputError
             If one is not positive.
         """
-        keep_sizes(self, "size", "stride")
+        keep_sizes(self, "size", optional=("stride",))
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,8 +134,12 @@ class LocalContrast(ShortRepr):
         InputError
             If it is not positive.
         """
-        if not self.sigma > 0:
-            raise InputError(f"LocalContrast needs a positive sigma, got {self.sigma!r}.")
+        if not is_positive(self.sigma) or self.sigma > _WIDEST:
+            raise InputError(
+                f"LocalContrast needs a positive sigma of at most {_WIDEST} pixels, got "
+                f"{self.sigma!r}."
+            )
+        check_flag("LocalContrast root", self.root)
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,7 +162,7 @@ class Orientation(ShortRepr):
         InputError
             If it is not positive.
         """
-        if not self.floor > 0:
+        if not is_positive(self.floor):
             raise InputError(f"Orientation needs a positive floor, got {self.floor!r}.")
 
 
@@ -182,7 +190,7 @@ class Upright(ShortRepr):
         InputError
             If it is not positive.
         """
-        if not self.limit > 0:
+        if not is_positive(self.limit):
             raise InputError(f"Upright needs a positive limit, got {self.limit!r}.")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from fiedler.exceptions import InputError
 from fiedler.graph import KNN, SearchOptions, resolve_affinity
 from fiedler.graph.shared import SharedSearch
 from fiedler.models.sanet.layers import Procedure, VotingLayer
@@ -77,13 +78,16 @@ def fit_procedures(
         if m < 3:
             found, places = np.zeros(1), np.ones((m, 1))
         else:
-            pairs = smallest_eigenpairs(
-                affinity.fit(points, search).matrix,
-                min(wanted + dropped, m),
-                laplacian=procedure.laplacian,
-                solver=procedure.solver,
-                random_state=options.seed,
-            )
+            try:
+                pairs = smallest_eigenpairs(
+                    affinity.fit(points, search).matrix,
+                    min(wanted + dropped, m),
+                    laplacian=procedure.laplacian,
+                    solver=procedure.solver,
+                    random_state=options.seed,
+                )
+            except InputError as error:
+                raise InputError(f"of {m:,} distinct patches, {procedure!r}: {error}") from error
             found, places = pairs.values[dropped:], weighted(pairs, procedure)
         blocks.append(_padded(places, wanted))
         values.append(np.append(found, np.full(wanted - len(found), found[-1])))

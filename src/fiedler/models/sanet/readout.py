@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from fiedler.exceptions import CollapsedOutputsWarning, warn_user
 from fiedler.graph import KNN, NeighborGraph, NeighborIndex, SearchOptions, nearest_neighbors
 from fiedler.graph.knn import Weights, to_csr
 from fiedler.graph.shared import SharedSearch
@@ -93,6 +94,7 @@ class Readout:
 def read_kmeans(features: np.ndarray, k: int, seed: int) -> Readout:
     """Cluster the last maps (n, f) by k-means, as the paper does."""
     labels, centers = kmeans(features, k, n_init=_N_INIT, rng=np.random.default_rng(seed))
+    _tell_of_fewer(len(centers), k)
     signs = sign_of_columns(features).astype(np.float64)
     embedding = features * signs
     centers = centers * signs
@@ -110,6 +112,37 @@ def read_kmeans(features: np.ndarray, k: int, seed: int) -> Readout:
         none,
         none,
         np.empty(0, dtype=np.int64),
+    )
+
+
+def _tell_of_fewer(found: int, wanted: int) -> None:
+    if found < wanted:
+        warn_user(
+            f"{found} clusters instead of {wanted}: what the layers make of the images has no more "
+            "distinct values. Use smaller patches, more eigenvectors, or another preset.",
+            CollapsedOutputsWarning,
+        )
+
+
+def as_first_twins(readout: Readout, digests: np.ndarray) -> Readout:
+    """Give equal images what the first of them got, as ``predict`` will.
+
+    Parameters
+    ----------
+    readout : Readout
+    digests : ndarray of shape (n, 2), int64
+        Equal for equal images.
+    """
+    _, first, kind = np.unique(digests, axis=0, return_index=True, return_inverse=True)
+    twin = first[kind.ravel()]
+    kept, labels = np.unique(readout.labels[twin], return_inverse=True)
+    _tell_of_fewer(len(kept), readout.n_clusters)
+    return replace(
+        readout,
+        labels=labels.astype(np.int64),
+        centers=readout.centers[kept] if len(readout.centers) else readout.centers,
+        confidence=readout.confidence[twin],
+        embedding=readout.embedding[twin],
     )
 
 

@@ -11,13 +11,18 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
+from fiedler.data.arrays import dense_block
+from fiedler.exceptions import InputError, OutlierWarning, warn_user
 from fiedler.progress import ProgressCallback, silent
 
 Step = Callable[[np.ndarray], np.ndarray]
 # Numbers of a block of images, with all that layers make of it on the way.
 BLOCK_BYTES = 96 << 20
+# Images whose largest number is below this are refused.
+_LEAST_SCALE = 1e-30
+# Outliers: so many times what nearly all numbers of so many images are below.
+_OUTLYING, _NEARLY_ALL, _LOOKED_AT = 100.0, 0.999, 1000
 
 
 @dataclass(frozen=True)
@@ -80,20 +85,46 @@ def image_source(rows: Any, shape: tuple[int, int, int], scale: float) -> MapSou
     """Return rows of any storage as images (h, w, c), divided by ``scale``."""
 
     def to_images(block: Any) -> np.ndarray:
-        dense = np.asarray(block.toarray() if sp.issparse(block) else block, dtype=np.float32)
+        dense = np.asarray(dense_block(block), dtype=np.float32)
         return dense.reshape(len(dense), *shape) / np.float32(scale)
 
     return MapSource(rows, shape, (to_images,))
 
 
 def largest_absolute(rows: Any) -> float:
-    """Return the largest absolute value of rows, 1 where all are zero."""
+    """Return the largest absolute value of rows, 1 where all are zero.
+
+    A warning tells where it is of a few broken pixels: images are divided by it.
+
+    Raises
+    ------
+    InputError
+        If it is too small for float32.
+    """
     largest = 0.0
     size = max(1, BLOCK_BYTES // (4 * int(np.prod(rows.shape[1:]))))
     for start in range(0, rows.shape[0], size):
         block = rows[start : start + size]
         largest = max(largest, float(abs(block).max()), float(abs(block.min())))
+    if 0 < largest < _LEAST_SCALE:
+        raise InputError(
+            f"the largest number in X is {largest:.3g}: single precision holds no differences so "
+            "small. Multiply X by a constant, such as the inverse of that."
+        )
+    _warn_of_outliers(rows, largest)
     return largest or 1.0
+
+
+def _warn_of_outliers(rows: Any, largest: float) -> None:
+    some = dense_block(rows[:: max(1, rows.shape[0] // _LOOKED_AT)])
+    usual = float(np.quantile(np.abs(some), _NEARLY_ALL))
+    if 0 < usual * _OUTLYING < largest:
+        warn_user(
+            f"the largest number in X is {largest:.3g}, {largest / usual:,.0f} times as large as "
+            f"{_NEARLY_ALL:.1%} of the others: images are scaled by it, so that the rest looks "
+            "flat. If these are broken pixels, clip X.",
+            OutlierWarning,
+        )
 
 
 def row_digests(rows: np.ndarray) -> np.ndarray:

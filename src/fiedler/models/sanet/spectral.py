@@ -32,6 +32,8 @@ from fiedler.spectrum.landmarks import greedy_landmarks
 
 # Patches that whitening and principal directions are fitted to.
 PREPARATION_SAMPLE = 20_000
+# Patches that tell which others are flat.
+_FLAT_SAMPLE = 2_000
 # A graph of more patches than this is fitted to so many of them, unless its layer says otherwise.
 _MOST_PATCHES = 200_000
 # Distinct patches looked at for each landmark that greedy choice takes.
@@ -148,7 +150,7 @@ class FittedSpectral:
     ) -> FittedSpectral:
         """Restore what :meth:`to_arrays` gave."""
         preparation = Preparation(
-            arrays["whiten_mean"], arrays["whiten"], arrays["pca_mean"], arrays["pca"]
+            *(arrays[name] for name in ("whiten_mean", "whiten", "pca_mean", "pca", "flat"))
         )
         return cls(
             layer,
@@ -209,7 +211,7 @@ def fit_spectral(
     """
     rng = np.random.default_rng(options.seed)
     grid = layer_grid(layer, source.shape)
-    preparation = fit_preparation(_sample_for_preparation(source, layer, grid, rng), layer)
+    preparation = fit_preparation(_sample(source, layer, grid, rng, options.seed), layer)
     known: np.ndarray | None = None
     chosen = replace(layer, landmarks=n_landmarks(layer, len(source), grid))
     if chosen.landmarks is None:
@@ -248,13 +250,17 @@ def n_landmarks(layer: SpectralLayer, n_images: int, grid: PatchGrid) -> int | N
     return _MOST_PATCHES if patches > _MOST_PATCHES else None
 
 
-def _sample_for_preparation(
-    source: MapSource, layer: SpectralLayer, grid: PatchGrid, rng: np.random.Generator
+def _sample(
+    source: MapSource, layer: SpectralLayer, grid: PatchGrid, rng: np.random.Generator, seed: int
 ) -> np.ndarray:
-    if layer.whiten is None and layer.n_pca is None:
-        return np.empty((0, 0), dtype=np.float32)
+    """Return the patches that a layer's preparation is fitted to."""
     total = len(source) * grid.n_positions
-    return _patches_at(source, grid, _choose(total, PREPARATION_SAMPLE, rng))
+    if layer.whiten is not None or layer.n_pca is not None:
+        return _patches_at(source, grid, _choose(total, PREPARATION_SAMPLE, rng))
+    if not layer.center:
+        return np.empty((0, 0), dtype=np.float32)
+    # what tells flat patches must not move the landmarks that are drawn next
+    return _patches_at(source, grid, _choose(total, _FLAT_SAMPLE, np.random.default_rng(seed)))
 
 
 def _choose(total: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -339,10 +345,26 @@ def _landmarks_by_position(
     preparation: Preparation,
     rng: np.random.Generator,
 ) -> list[np.ndarray]:
-    """Draw images and take their distinct patches at each position."""
+    """Draw images until there are enough distinct patches at each position, or all are drawn."""
     assert layer.landmarks is not None
-    factor = GREEDY_POOL if layer.landmark_choice == "greedy" else 1
-    images = _choose(len(source), factor * layer.landmarks, rng)
+    count = layer.landmarks * (GREEDY_POOL if layer.landmark_choice == "greedy" else 1)
+    while True:
+        images = _choose(len(source), count, rng)
+        groups = _distinct_by_position(source, layer, grid, preparation, images)
+        fewest = min(len(rows) for rows in groups)
+        if fewest >= layer.landmarks or count >= len(source):
+            return [_chosen_points(rows, layer, rng) for rows in groups]
+        count *= 4
+
+
+def _distinct_by_position(
+    source: MapSource,
+    layer: SpectralLayer,
+    grid: PatchGrid,
+    preparation: Preparation,
+    images: np.ndarray,
+) -> list[np.ndarray]:
+    """Return the distinct prepared patches of some images at each position."""
     parts: list[list[np.ndarray]] = [[] for _ in range(grid.n_positions)]
     size = source.block_size(_bytes_per_image(layer, source.shape, 0))
     for start in range(0, len(images), size):
@@ -351,11 +373,8 @@ def _landmarks_by_position(
         flat = prepare(patches.reshape(-1, patches.shape[2]), layer, preparation)
         for part, rows in zip(parts, _grouped(flat, len(maps), len(parts)), strict=True):
             part.append(rows)
-    groups = []
-    for part in parts:
-        rows = np.concatenate(part)
-        groups.append(_chosen_points(rows[distinct(rows)[0]], layer, rng))
-    return groups
+    joined = [np.concatenate(part) for part in parts]
+    return [rows[distinct(rows)[0]] for rows in joined]
 
 
 def _chosen_points(rows: np.ndarray, layer: SpectralLayer, rng: np.random.Generator) -> np.ndarray:

@@ -15,17 +15,19 @@ def pair(size: Size) -> tuple[int, int]:
     return size if isinstance(size, tuple) else (size, size)
 
 
-def keep_counts(layer: Any, *names: str) -> None:
-    """Turn attributes of a frozen layer, None or positive integers, into plain ints.
+def keep_counts(layer: Any, *names: str, optional: tuple[str, ...] = ()) -> None:
+    """Turn attributes of a frozen layer, positive integers, into plain ints.
+
+    Those of ``optional`` may be None.
 
     Raises
     ------
     InputError
         If one is something else.
     """
-    for name in names:
+    for name in (*names, *optional):
         value = getattr(layer, name)
-        if value is None:
+        if value is None and name in optional:
             continue
         if not is_whole(value):
             raise InputError(
@@ -34,17 +36,19 @@ def keep_counts(layer: Any, *names: str) -> None:
         object.__setattr__(layer, name, int(value))
 
 
-def keep_sizes(layer: Any, *names: str) -> None:
-    """Turn attributes of a frozen layer, None or sizes, into an int or a pair of ints.
+def keep_sizes(layer: Any, *names: str, optional: tuple[str, ...] = ()) -> None:
+    """Turn attributes of a frozen layer, sizes, into an int or a pair of ints.
+
+    Those of ``optional`` may be None.
 
     Raises
     ------
     InputError
         If one is neither a positive integer nor two of them.
     """
-    for name in names:
+    for name in (*names, *optional):
         value = getattr(layer, name)
-        if value is None:
+        if value is None and name in optional:
             continue
         sides = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
         if not all(map(is_whole, sides)):
