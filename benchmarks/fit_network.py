@@ -210,7 +210,8 @@ def dual_codes(information: bool, relative: bool) -> Callable[..., Labels]:
         paper = DSCDANRecipe.named("paper")
         loss = paper.loss
         if not information:
-            loss = replace(loss, global_information=0.0, local_information=0.0)
+            # the prior of the codes is a part of the paper's L_e
+            loss = replace(loss, global_information=0.0, local_information=0.0, prior=0.0)
         if not relative:
             loss = replace(loss, relative=0.0)
         recipe = shortened_dual(replace(paper, loss=loss, spectral=None), steps)

@@ -96,10 +96,9 @@ class DSCDANRecipe(ShortRepr):
     """The parts of a DSCDAN. Its defaults are the recipe ``"default"``.
 
     The ablations of the paper's table 4: ``loss=DualLoss(relative=0, global_information=0,
-    local_information=0)`` is the autoencoder with the prior of its codes alone (``prior=0`` makes
-    it a plain one), the other weights add "MI" and "RS", and ``spectral=None`` leaves out the
-    spectral network, so that codes are clustered: all by
-    ``replace(DSCDANRecipe.named("paper"), ...)``.
+    local_information=0, prior=0)`` is the plain autoencoder, the information and the prior of the
+    codes together are "MI", ``relative`` is "RS", and ``spectral=None`` leaves out the spectral
+    network, so that codes are clustered: all by ``replace(DSCDANRecipe.named("paper"), ...)``.
 
     Parameters
     ----------
