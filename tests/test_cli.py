@@ -553,6 +553,34 @@ def test_interruption_leaves_nothing(sent: signal.Signals, code: int, tmp_path: 
     assert_no_trace(tmp_path, "rows.csv")
 
 
+@pytest.mark.parametrize(
+    ("name", "exit_code"), [("SIGINT", 130), ("SIGTERM", 143)], ids=["ctrl-c", "terminate"]
+)
+def test_an_interruption_that_python_loses_comes_again(
+    name: str, exit_code: int, table: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import signal, time, weakref\n"
+        "import fiedler.cli.cluster as c\n"
+        "class Thing: pass\n"
+        "def build(*arguments):\n"
+        "    thing = Thing()\n"
+        f"    ref = weakref.ref(thing, lambda _: signal.raise_signal(signal.{name}))\n"
+        "    del thing\n"  # what is raised in here is ignored
+        "    time.sleep(60)\n"
+        "c.build = build\n"
+        "from fiedler.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "cluster", str(table), "-o", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == exit_code, done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
 def test_a_fault_of_the_program_goes_to_a_log(table: Path, tmp_path: Path) -> None:
     code = (
         "import fiedler.cli.cluster as c\n"

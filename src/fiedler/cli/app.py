@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
+import threading
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +32,7 @@ for _command in (*making.COMMANDS, *runs.COMMANDS):
 def run() -> None:
     """Run the command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _send_again
     try:
         app(prog_name="fiedler")
     except KeyboardInterrupt:
@@ -39,6 +42,26 @@ def run() -> None:
 def _terminate(number: int, frame: Any) -> None:
     """End on SIGTERM in good order, so that no half-written folder stays."""
     sys.exit(128 + number)
+
+
+def _send_again(lost: Any) -> None:
+    """Send a signal again that was lost: it came where Python cannot raise, as in an import."""
+    numbers = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}
+    if lost.exc_type not in numbers:
+        sys.__unraisablehook__(lost)
+        return
+    # not at once: this very call would lose it as well
+    soon = threading.Timer(0.1, _interrupt_main, [numbers[lost.exc_type]])
+    soon.daemon = True
+    soon.start()
+
+
+def _interrupt_main(number: signal.Signals) -> None:
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)  # also ends a wait for a file
+    else:
+        _thread.interrupt_main(number)
 
 
 def _show_version(wanted: bool) -> None:
