@@ -196,39 +196,14 @@ class DSCDANRecipe(ShortRepr):
                 f"rounds must be a tuple of one or more Round(...), got {self.rounds!r}; "
                 "spectral=None leaves the joint phase out."
             )
-        joint = self.spectral is not None
-        if joint and self.graph is None and any(r.graph is None for r in self.rounds):
-            raise InputError(
-                "a Round() without a graph of its own trains on that of the rows, but graph=None."
-            )
-        if joint and self.graph is None and self.rounds[0].known not in ("auto", 0):
-            raise InputError(
-                "what the first round takes as known is read off the graph of the rows, but "
-                f"graph=None; got known={self.rounds[0].known!r}."
-            )
-        if isinstance(self.views, RandomAffine) and joint:
-            batches = [r for r in self.rounds if isinstance(r.graph, BatchAffinity)]
-            if batches:
-                raise InputError(
-                    "views are shown along the edges of a graph, not in batches of random rows; "
-                    f"got views={self.views!r} and a round of {batches[0].graph!r}."
-                )
-        if self.alternate and not all(isinstance(r.graph, BatchAffinity) for r in self.rounds):
-            raise InputError(
-                "alternate=True needs batches of random rows, as in rounds=(Round(BatchAffinity()),"
-                f"); got rounds={self.rounds!r}."
-            )
-        if self.orthonormalization not in ORTHONORMALIZATIONS:
-            raise InputError(
-                f"orthonormalization must be one of {list(ORTHONORMALIZATIONS)}, got "
-                f"{self.orthonormalization!r}."
-            )
+        check_choice("orthonormalization", self.orthonormalization, ORTHONORMALIZATIONS)
         check_whole("n_codes", self.n_codes)
         check_whole("critic_width", self.critic_width)
         check_whole("joint_batch", self.joint_batch, 2)
         check_whole("extra_outputs", self.extra_outputs, 0)
         check_weight("joint_weight", self.joint_weight)
         check_weight("settled", self.settled)
+        _check_rounds(self)
 
     @classmethod
     def named(cls, name: str) -> DSCDANRecipe:
@@ -240,6 +215,34 @@ class DSCDANRecipe(ShortRepr):
             If there is no recipe of this name.
         """
         return find_named(_NAMED, name, cls.__name__)
+
+
+def _check_rounds(recipe: DSCDANRecipe) -> None:
+    """Refuse rounds that the other parts of a recipe do not go with."""
+    in_batches = [isinstance(spec.graph, BatchAffinity) for spec in recipe.rounds]
+    if recipe.alternate and not all(in_batches):
+        raise InputError(
+            "alternate=True needs batches of random rows, as in rounds=(Round(BatchAffinity()),); "
+            f"got rounds={recipe.rounds!r}."
+        )
+    if recipe.spectral is None:
+        return  # there is no joint phase
+    if isinstance(recipe.views, RandomAffine) and any(in_batches):
+        raise InputError(
+            "views are shown along the edges of a graph, not in batches of random rows; got "
+            f"views={recipe.views!r} and rounds={recipe.rounds!r}."
+        )
+    if recipe.graph is not None:
+        return
+    if any(spec.graph is None for spec in recipe.rounds):
+        raise InputError(
+            "a Round() without a graph of its own trains on that of the rows, but graph=None."
+        )
+    if recipe.rounds[0].known not in ("auto", 0):
+        raise InputError(
+            "what the first round takes as known is read off the graph of the rows, but "
+            f"graph=None; got known={recipe.rounds[0].known!r}."
+        )
 
 
 _PAPER_ROUND = Round(BatchAffinity(n_neighbors=3, scale_neighbor=3), training=Training(steps=500))
