@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from fiedler.models.dscdan.recipe import DSCDANRecipe, are_images
+from fiedler.models.dscdan.recipe import DSCDANRecipe
 from fiedler.models.dscdan.recipe import settle as settle_dual
-from fiedler.models.spectralnet.recipe import SpectralNetRecipe, settle
+from fiedler.models.spectralnet.recipe import SpectralNetRecipe, are_images, settle
 from fiedler.networks import ConvMap
 from fiedler.networks.coder import ConvCoder
 from fiedler.training import Training

@@ -6,11 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from fiedler.data.arrays import from_torch
+from fiedler.data.arrays import dense_block, from_torch
 from fiedler.data.values import as_float, refuse_unusable
 from fiedler.exceptions import InputError
 from fiedler.progress import ProgressCallback, silent
@@ -196,7 +195,7 @@ def count_distinct(rows: Any, enough: int) -> int:
     seen: set[bytes] = set()
     for start in range(0, rows.shape[0], _DISTINCT_BLOCK):
         block = rows[start : start + _DISTINCT_BLOCK]
-        dense = np.asarray(block.toarray() if sp.issparse(block) else block)
+        dense = dense_block(block)
         dense = dense + np.zeros(1, dense.dtype)  # turns -0.0 into 0.0, which it equals
         seen.update(row.tobytes() for row in dense)
         if len(seen) >= enough:

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from fiedler.data.arrays import dense_block
 from fiedler.data.values import needs_float64
 
 _SAMPLE = 4096
@@ -88,7 +89,7 @@ class RowReader:
         return self.take(np.sort(rng.choice(len(self), count, replace=False)))
 
     def _tensor(self, block: Any) -> Tensor:
-        dense = block.toarray() if sp.issparse(block) else np.asarray(block)
+        dense = dense_block(block)
         flat = np.ascontiguousarray(dense).reshape(len(dense), self.n_features)
         if self.offset is not None:
             flat = flat - self.offset

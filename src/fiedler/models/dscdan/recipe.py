@@ -10,7 +10,9 @@ from fiedler.exceptions import InputError
 from fiedler.graph import KNN
 from fiedler.models.spectralnet.recipe import (
     FEW_ROWS,
+    LEAST_SIDE,
     BatchAffinity,
+    are_images,
     check_part,
     find_named,
     settle_comparison,
@@ -25,8 +27,6 @@ from fiedler.training.dual import DualLoss
 _GRAPH = KNN()
 _LOSS = DualLoss()
 _SPECTRAL = DenseMap((512,))
-# Images smaller than this have no room for strided convolutions.
-LEAST_SIDE = 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -290,11 +290,6 @@ def check_codes(
             f"number and assign 'auto' or 'kmeans', got {n_clusters!r} and {assign!r}. Give the "
             "recipe graph=KNN() for others."
         )
-
-
-def are_images(row_shape: tuple[int, ...]) -> bool:
-    """Tell whether rows are images that convolutions can be made for."""
-    return len(row_shape) > 1 and min(row_shape[:2]) >= LEAST_SIDE
 
 
 def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSCDANRecipe:

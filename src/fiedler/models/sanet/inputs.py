@@ -34,14 +34,14 @@ def resolve_shape(
     InputError
         If the shape does not fit.
     """
-    images = given[1:] if len(given) in (3, 4) else None
+    images = given[1:] if len(given) > 2 else ()
     if len(given) > 4:
         raise InputError(
             f"images are (n, h, w) or (n, h, w, channels), got shape {given}; reshape them."
         )
     if wanted is None:
         refuse_channels_first(given[1:])
-        wanted = given[1:] if len(given) in (3, 4) else (1, 1, -1)
+        wanted = images or (1, 1, -1)
     try:
         shape = np.empty((1, n_features), dtype=bool).reshape(1, *wanted).shape[1:]
     except (TypeError, ValueError) as error:
@@ -54,8 +54,7 @@ def resolve_shape(
             f"an image has height, width and, for colour, channels; got image_shape={wanted!r}."
         )
     # with a side of -1 images are reshaped on purpose
-    whole = images is not None and -1 not in wanted
-    if whole and without_channel(shape) != without_channel(images or ()):
+    if images and -1 not in wanted and without_channel(shape) != without_channel(images):
         raise InputError(
             f"image_shape is {wanted}, but the images have shape {images}; leave image_shape out, "
             "or reshape them."

@@ -10,6 +10,7 @@ from fiedler.exceptions import NotEnoughMemoryError
 from fiedler.memory import available_memory
 from fiedler.models.sanet.geometry import Passage, Shape
 from fiedler.models.sanet.layers import SpectralLayer, VotingLayer
+from fiedler.models.sanet.patches import WIDE
 from fiedler.models.sanet.sources import BLOCK_BYTES
 from fiedler.models.sanet.spectral import (
     GREEDY_POOL,
@@ -59,7 +60,7 @@ def memory_needed(stack: Sequence[Passage], n_images: int, n_clusters: int) -> d
         needed[passage.name] = kept + block + max(making, held + own + working)
         kept, fitted_before = kept + own, True
     d = float(np.prod(stack[-1].after))
-    output = 8.0 * n_images * d + 12.0 * min(d, 4096.0) ** 2
+    output = 8.0 * n_images * d + 12.0 * min(d, WIDE) ** 2
     places = n_images * (_READOUT_BYTES + 72.0 * n_clusters)
     return needed | {"the clusters": kept + held + output + places}
 

@@ -14,13 +14,14 @@ import scipy.linalg
 from fiedler.exceptions import InputError
 from fiedler.models.sanet.layers import Padding, SpectralLayer
 from fiedler.models.sanet.values import Size, pair
+from fiedler.spectrum.signs import fix_signs
 
 # A patch this much flatter than nine tenths of the others can be has no direction to be normalised
 # to; nor one whose differences are the rounding of its largest number.
 _FLAT, _ROUNDING = 1e-4, 1e-6
 _USUAL = 0.9
 # Rows of more numbers have their principal directions found by products of so many rows.
-_WIDE = 4096
+WIDE = 4096
 _NOTHING = 1e-6
 
 
@@ -220,13 +221,13 @@ def principal_directions(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.n
     Of rows of more than 4,096 numbers no more than 4,096, evenly spaced, are looked at.
     """
     n, d = rows.shape
-    if d > _WIDE:
-        return _wide_directions(rows[:: -(-n // _WIDE)], count)
+    if d > WIDE:
+        return _wide_directions(rows[:: -(-n // WIDE)], count)
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = (rows - mean).astype(np.float32)
     small = (centred.T @ centred).astype(np.float64)
     _, vectors = scipy.linalg.eigh(small, subset_by_index=(d - min(count, d), d - 1))
-    return mean.astype(np.float32), _signed(vectors[:, ::-1])
+    return mean.astype(np.float32), _as_directions(vectors)
 
 
 def _wide_directions(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -239,11 +240,9 @@ def _wide_directions(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarr
     # centred rows span one direction less than there are rows
     real = values > values[-1] * _NOTHING
     along = centred.T @ (vectors[:, real] / np.sqrt(values[real])).astype(np.float32)
-    return mean, _signed(along[:, ::-1])
+    return mean, _as_directions(along)
 
 
-def _signed(vectors: np.ndarray) -> np.ndarray:
-    """Give each column the sign that makes its largest entry positive; float32."""
-    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
-    signed = vectors * np.where(largest < 0, -1.0, 1.0)
-    return np.ascontiguousarray(signed, dtype=np.float32)
+def _as_directions(vectors: np.ndarray) -> np.ndarray:
+    """Return eigenvectors by falling eigenvalue, signs fixed, float32."""
+    return np.ascontiguousarray(fix_signs(vectors[:, ::-1]), dtype=np.float32)

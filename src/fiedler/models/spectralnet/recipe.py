@@ -31,6 +31,11 @@ def check_part(name: str, value: object, kinds: tuple[type, ...], *words: str) -
     raise InputError(f"{name} must be {' or '.join(allowed)}, got {value!r}.")
 
 
+def are_images(row_shape: tuple[int, ...]) -> bool:
+    """Tell whether rows are images that convolutions can be made for."""
+    return len(row_shape) > 1 and min(row_shape[:2]) >= LEAST_SIDE
+
+
 Recipe = TypeVar("Recipe")
 
 
@@ -214,6 +219,8 @@ _PAPER = SpectralNetRecipe(
 _NAMED = {"default": SpectralNetRecipe(), "paper": _PAPER}
 # So few rows need no wide layers, and all of them fit into a batch.
 FEW_ROWS = 2000
+# Images smaller than this have no room for strided convolutions.
+LEAST_SIDE = 4
 _SMALL_WIDTH = 64
 
 
@@ -221,7 +228,7 @@ def settle(
     recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int, n_clusters: int = 2
 ) -> SpectralNetRecipe:
     """Replace each "auto" by what it stands for with such rows and at most so many clusters."""
-    images = len(row_shape) > 1 and recipe.codes is None and min(row_shape[:2]) >= 4
+    images = recipe.codes is None and are_images(row_shape)
     few = n_rows <= FEW_ROWS and not images
     network, views, training = recipe.network, recipe.views, recipe.training
     if network == "auto":
