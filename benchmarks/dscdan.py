@@ -35,7 +35,7 @@ SETS = [
     "fashion_test",
 ]
 PEER_METHODS = ["DEC", "IDEC", "VaDE", "N2D", "UMAP + k-means"]
-PEER_SETS = ["mnist_test", "usps", "fashion_test"]
+PEER_SETS = ["mnist_test", "usps", "fashion_mnist", "fashion_test"]
 CHOSEN = ["k-means", "SpectralClustering", "SpectralNet, default", "DSCDAN, default"]
 PAPER = "DSCDAN, paper"
 NOTES = [
