@@ -20,6 +20,7 @@ from fiedler.graph import SearchOptions
 from fiedler.graph.laplacian import ordered_components
 from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
+from fiedler.models.exported import ExportedNetwork
 from fiedler.models.fitting import Fit
 from fiedler.models.identity import digest_rows, recipe_text
 from fiedler.models.rows import (
@@ -151,7 +152,7 @@ class NetworkClustering(
         """
         check_is_fitted(self)
         network = copy.deepcopy(self._network)
-        module = _Exported(network, self._rotation, self._partition, self._offset)
+        module = ExportedNetwork(network, self._rotation, self._partition, self._offset)
         wanted = torch.float32 if self._offset is None else torch.float64
         return module.cpu().eval(), torch.zeros(2, int(self.n_features_in_), dtype=wanted)
 
@@ -380,38 +381,3 @@ class NetworkClustering(
         parts = (arrays["labels_"], arrays["centers"], arrays["center_labels"])
         estimator._keep_partition(Partition(*parts, kept["assignment"], kept["unit_rows"]))
         return estimator
-
-
-class _Exported(nn.Module):
-    """Network, rotation and centres in one."""
-
-    offset: torch.Tensor | None
-    rotation: torch.Tensor
-    centers: torch.Tensor
-
-    def __init__(
-        self,
-        network: nn.Module,
-        rotation: np.ndarray,
-        partition: Partition,
-        offset: np.ndarray | None,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("offset", None if offset is None else torch.from_numpy(offset))
-        self.register_buffer("rotation", torch.from_numpy(rotation).float())
-        self.register_buffer("centers", torch.from_numpy(partition.centers).float())
-        clusters = range(partition.n_clusters)
-        self.unit_rows = partition.unit_rows
-        self.members = [np.flatnonzero(partition.center_labels == c).tolist() for c in clusters]
-
-    def forward(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
-        if self.offset is not None:
-            rows = (rows - self.offset).float()
-        embedding = self.network(rows) @ self.rotation
-        points = embedding[:, : self.centers.shape[1]]
-        if self.unit_rows:
-            points = points / points.square().sum(dim=1, keepdim=True).clamp_min(1e-30).sqrt()
-        squared = (points[:, None, :] - self.centers).square().sum(dim=2)
-        nearest = [squared[:, own].min(dim=1).values for own in self.members]
-        return {"embedding": embedding, "distances": torch.stack(nearest, dim=1).sqrt()}

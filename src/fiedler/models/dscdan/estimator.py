@@ -9,12 +9,12 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from fiedler import persistence
 from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, warn_user
 from fiedler.models.counts import check_cluster_count, warn_disconnected
 from fiedler.models.dscdan import rounds
 from fiedler.models.dscdan.inspection import decoded_twice
 from fiedler.models.dscdan.recipe import DSCDANRecipe, check_codes, settle
+from fiedler.models.dscdan.state import restore_parts, restore_shown, state_of
 from fiedler.models.fitting import Fit, Source, fit_graph, image_comparison
 from fiedler.models.network import NetworkClustering, refuse_diverged
 from fiedler.models.readout import choose_clusters
@@ -401,30 +401,14 @@ class DSCDAN(NetworkClustering):
 
     def _to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         kept, arrays = super()._to_state()
-        recipe = self._fitted_recipe
-        parts = {name: getattr(recipe, name) for name in _BUILT_FROM}
-        kept["fitted_recipe"] = persistence.encode_params(parts)
-        kept |= {"most": self._most, "rounds": self.rounds_, "phases": list(self.phases_)}
-        arrays["phase_rows_"] = self.phase_rows_
-        arrays |= {f"phase.{i}": array for i, array in enumerate(self.phases_.values())}
-        arrays |= {f"example.{name}": array for name, array in self.examples_.items()}
-        return kept, arrays
+        more_kept, more_arrays = state_of(self)
+        return kept | more_kept, arrays | more_arrays
 
     def _restore_parts(self, kept: dict[str, Any]) -> None:
-        parts = persistence.decode_params(kept["fitted_recipe"])
-        self._fitted_recipe = DSCDANRecipe(**parts)
-        self._most, self.rounds_ = int(kept["most"]), kept["rounds"]
+        restore_parts(self, kept)
 
     @classmethod
     def _from_state(cls, kept: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
         estimator = super()._from_state(kept, arrays)
-        estimator.phase_rows_ = arrays["phase_rows_"]
-        estimator.phases_ = {name: arrays[f"phase.{i}"] for i, name in enumerate(kept["phases"])}
-        estimator.examples_ = {
-            name: arrays[f"example.{name}"] for name in ("rows", "decoded", "decoded_noisy")
-        }
+        restore_shown(estimator, kept, arrays)
         return estimator
-
-
-# What of a recipe the network is built from.
-_BUILT_FROM = ("coder", "n_codes", "critic_width", "whole_map", "spectral")

@@ -15,8 +15,7 @@ from fiedler.models.counts import check_cluster_count, check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.rows import check_rows, resolve_device, resolve_progress, seed_from
 from fiedler.models.sanet.inputs import resolve_shape, warn_of_flat_images
-from fiedler.models.sanet.inspection import as_picture, visual_patterns, vote_galleries
-from fiedler.models.sanet.layers import SpectralLayer
+from fiedler.models.sanet.inspection import pattern_galleries, vote_galleries
 from fiedler.models.sanet.network import (
     Checkpoints,
     FittedLayer,
@@ -299,20 +298,7 @@ class SANet(
             :class:`fiedler.report.Gallery` takes them; empty where no layer cuts patches.
         """
         check_is_fitted(self)
-        return [*self._patterns(), *vote_galleries(self)]
-
-    def _patterns(self) -> list[dict[str, Any]]:
-        first = next((s.layer for s in self._stack if isinstance(s.layer, SpectralLayer)), None)
-        if first is None or first.patch is None:
-            return []
-        patterns = [as_picture(pattern) for pattern in visual_patterns(self)]
-        text = (
-            f"Mean patches of {len(patterns)} groups that the first spectral layer makes of the "
-            "fitted patches, the largest group first."
-        )
-        captions = [f"pattern {number}" for number in range(1, len(patterns) + 1)]
-        found = {"title": "Visual patterns", "text": text}
-        return [{**found, "pictures": patterns, "captions": captions}]
+        return [*pattern_galleries(self), *vote_galleries(self)]
 
     def _apply(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         check_is_fitted(self)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fiedler.exceptions import InputError
+from fiedler.models.sanet.layers import SpectralLayer
 from fiedler.models.sanet.spectral import FittedSpectral, layer_grid
 from fiedler.models.sanet.voting import FittedVoting
 from fiedler.partition.centers import kmeans
@@ -58,6 +59,27 @@ def visual_patterns(model: SANet, count: int = 40) -> np.ndarray:
     means = np.stack([patches[labels == i].mean(axis=0) for i in np.argsort(-members)])
     grid = layer_grid(fitted.layer, fitted.in_shape)
     return means.reshape(len(means), grid.height, grid.width, fitted.in_shape[2])
+
+
+def pattern_galleries(model: SANet) -> list[dict[str, Any]]:
+    """Return the visual patterns of the first spectral layer as pictures.
+
+    Returns
+    -------
+    list of dict
+        ``title``, ``text``, ``pictures`` and ``captions``; empty where that layer cuts no patches.
+    """
+    first = next((s.layer for s in model.fitted_layers if isinstance(s.layer, SpectralLayer)), None)
+    if first is None or first.patch is None:
+        return []
+    patterns = [as_picture(pattern) for pattern in visual_patterns(model)]
+    text = (
+        f"Mean patches of {len(patterns)} groups that the first spectral layer makes of the "
+        "fitted patches, the largest group first."
+    )
+    captions = [f"pattern {number}" for number in range(1, len(patterns) + 1)]
+    found = {"title": "Visual patterns", "text": text}
+    return [{**found, "pictures": patterns, "captions": captions}]
 
 
 def procedure_maps(model: SANet, images: Any, layer: int) -> list[np.ndarray]:
