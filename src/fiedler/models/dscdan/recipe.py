@@ -311,7 +311,7 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
         )
     graph = recipe.graph if images else None
     upright, gradients = settle_comparison(
-        recipe.upright, recipe.gradients, views, graph, row_shape
+        recipe.upright, recipe.gradients, views, graph, row_shape, "graph=KNN()"
     )
     if pretraining == "auto":
         pretraining = Training(steps=200, batch_size=256)

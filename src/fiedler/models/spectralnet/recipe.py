@@ -249,8 +249,9 @@ def settle(
     # what a Siamese network makes of images has no pixels to compare
     pixels = images and recipe.uses_graph and recipe.siamese is None
     affinity = recipe.affinity if pixels else None
+    needed = "affinity=KNN(), no codes, no Siamese network"
     upright, gradients = settle_comparison(
-        recipe.upright, recipe.gradients, views, affinity, row_shape
+        recipe.upright, recipe.gradients, views, affinity, row_shape, needed
     )
     known = recipe.known
     if known == "auto":
@@ -277,16 +278,18 @@ def settle_comparison(
     views: RandomAffine | None,
     affinity: KNN | Epsilon | None,
     row_shape: tuple[int, ...],
+    needed: str,
 ) -> tuple[bool, bool]:
     """Return whether images are brought upright, and compared by their gradients.
 
-    ``affinity`` is the graph of images, None for other rows or without one.
+    ``affinity`` is the graph of images, None for other rows or without one; ``needed`` says in a
+    recipe's words what gives it one.
     """
     for name, wanted in (("upright", upright), ("gradients", gradients)):
         if wanted is True and affinity is None:
             raise InputError(
-                f"{name}=True needs images and a graph of them (affinity=KNN(), no codes, no "
-                f"Siamese network); rows have shape {row_shape}. Set image_shape, or {name}=False."
+                f"{name}=True needs images and a graph of them ({needed}); rows have shape "
+                f"{row_shape}. Set image_shape, or {name}=False."
             )
     if upright == "auto":
         upright = affinity is not None and views is not None and views.shear > 0
