@@ -478,6 +478,14 @@ def test_the_published_procedure_is_that_of_the_paper() -> None:
     assert isinstance(settle(paper, (50,), 10_000).coder, DenseCoder)
 
 
+def test_few_images_are_trained_on_for_fewer_steps() -> None:
+    for n, steps in ((500, [400, 133]), (2000, [600, 200]), (70_000, [1500, 500])):
+        rounds = settle(DSCDANRecipe(), (28, 28), n).rounds
+        assert [spec.training.steps for spec in rounds] == steps
+    vectors = settle(DSCDANRecipe(), (50,), 10_000).rounds
+    assert [spec.training.steps for spec in vectors] == [600, 360]
+
+
 def test_colour_vectors_and_no_pretraining() -> None:
     colour = np.stack([IMAGES, IMAGES.transpose(0, 2, 1), 16 - IMAGES], axis=-1)[:120, :, :7]
     model = fit(replace(BRIEF, pretraining=None), colour)

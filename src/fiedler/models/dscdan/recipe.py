@@ -15,6 +15,7 @@ from fiedler.models.spectralnet.recipe import (
     are_images,
     check_part,
     find_named,
+    image_steps,
     settle_comparison,
 )
 from fiedler.networks import DenseMap, RandomAffine
@@ -67,8 +68,9 @@ class Round(ShortRepr):
         own graphs' partitions teach more wrong than right, none, and seven tenths with a learned
         graph. None where ``graph`` is a :class:`BatchAffinity`.
     training : Training or "auto"
-        ``"auto"``: 1,500 steps of 1,024 rows for images, 600 for vectors; 500 and 360 with a
-        learned graph.
+        ``"auto"``: 1,500 steps of 1,024 rows for images, three tenths of their number where that
+        is less, but at least 400, and a third of this with a learned graph; 600 for vectors, 360
+        with a learned graph.
     """
 
     graph: Any = None
@@ -315,7 +317,8 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
     )
     if pretraining == "auto":
         pretraining = Training(steps=200, batch_size=256)
-    rounds = tuple(_settled_round(spec, images, few, views is not None) for spec in recipe.rounds)
+    viewed = views is not None
+    rounds = tuple(_settled_round(spec, n_rows, images, viewed) for spec in recipe.rounds)
     return replace(
         recipe,
         coder=coder,
@@ -327,15 +330,16 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
     )
 
 
-def _settled_round(spec: Round, images: bool, few: bool, viewed: bool) -> Round:
+def _settled_round(spec: Round, n_rows: int, images: bool, viewed: bool) -> Round:
     learned = isinstance(spec.graph, LearnedGraph)
     if spec.known == "auto":
         known = 1.0 if viewed else 0.7 if learned else 0.0
         spec = replace(spec, known=0.0 if isinstance(spec.graph, BatchAffinity) else known)
     if spec.training != "auto":
         return spec
-    if few:
+    if n_rows <= FEW_ROWS and not images:
         steps = 100 if learned else 400
         return replace(spec, training=Training(steps, FEW_ROWS, 1e-3 if learned else 1e-2))
-    first, later = (1500, 500) if images else (600, 360)
+    first = image_steps(n_rows)
+    first, later = (first, first // 3) if images else (600, 360)
     return replace(spec, training=Training(steps=later if learned else first))

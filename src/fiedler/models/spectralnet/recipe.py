@@ -119,7 +119,8 @@ class SpectralNetRecipe(ShortRepr):
         Outputs beyond the number of clusters. A few keep a seed from splitting one class and
         joining two.
     training : Training or "auto"
-        Of the map. ``"auto"``: 1,500 steps of 1,024 rows for images, 600 for vectors.
+        Of the map. ``"auto"``: 1,500 steps of 1,024 rows for images, three tenths of their number
+        where that is less, but at least 400; 600 for vectors.
     """
 
     codes: Autoencoder | None = None
@@ -222,6 +223,7 @@ FEW_ROWS = 2000
 # Images smaller than this have no room for strided convolutions.
 LEAST_SIDE = 4
 _SMALL_WIDTH = 64
+_LEAST_STEPS, _MOST_STEPS = 400, 1500
 
 
 def settle(
@@ -239,7 +241,7 @@ def settle(
         if few:
             training = Training(steps=400, batch_size=FEW_ROWS, learning_rate=1e-2)
         else:
-            training = Training(steps=1500 if images else 600)
+            training = Training(steps=image_steps(n_rows) if images else 600)
     if views is not None and not (images and recipe.uses_graph):
         raise InputError(
             "random views need images, no codes, and the edges of a graph (affinity=KNN()); rows "
@@ -265,6 +267,14 @@ def settle(
         gradients=gradients,
         training=training,
     )
+
+
+def image_steps(n_rows: int) -> int:
+    """Return for how many steps a network of so many images is trained.
+
+    The steps that thousands of images need would show each of a few of them hundreds of times.
+    """
+    return min(_MOST_STEPS, max(_LEAST_STEPS, 3 * n_rows // 10))
 
 
 def _small_map(n_clusters: int) -> DenseMap:
