@@ -5,8 +5,8 @@
 
 Methods of ClustPy and UMAP with k-means, in their default settings, run in ``.venv-peers``, on the
 sets of :data:`PEER_SETS` alone. Every run has a process of its own. The table is written after
-each; a run that is there is not made again, so the script can be cut and continued. ``--rows`` and
-``--steps`` make a trial.
+each; a run that is there, or in the table of ``spectralnet.py``, is not made again, so the script
+can be cut and continued. ``--rows`` and ``--steps`` make a trial.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import arguments
+from common import arguments, kept
 from fit_network import METHODS, SPLITS, load_split
 from peer_fits import peer_fit
 from runs import RunsTable, table_name
@@ -45,6 +45,7 @@ NOTES = [
     "'unseen' scores the other 10,000, given to predict. cifar10_10k: 10,000 images at random.",
     "Published (Yang et al. 2019): MNIST .978/.941, MNIST-test .980/.946, USPS .869/.857, "
     "Fashion .662/.645. 'paper' is the published procedure with settings that it leaves open.",
+    "k-means, SpectralClustering, SpectralNet: runs that spectralnet.py has made are those.",
     "DEC, IDEC, VaDE, N2D: ClustPy's; pixels from 0 to 1, its default settings, but N2D "
     "with UMAP as in its paper: its default, t-SNE to 10 dimensions, cannot be run.",
 ]
@@ -55,6 +56,11 @@ def order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ranks = [*SPLITS, *METHODS, *PEER_METHODS]
     rows = [{name: value for name, value in row.items() if name != "version"} for row in rows]
     return sorted(rows, key=lambda row: (ranks.index(row["data"]), ranks.index(row["method"])))
+
+
+def made_elsewhere() -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Runs of the table of SpectralNet by set, method and seed: the same fits."""
+    return {(run["data"], run["method"], run["seed"]): run for run in kept("spectralnet", "runs")}
 
 
 def one_run(
@@ -87,13 +93,15 @@ def main() -> None:
         seeds=chosen.seeds,
         notes=NOTES,
     )
+    elsewhere = {} if chosen.again or any(cuts) else made_elsewhere()
     for seed in chosen.seeds:
         for name in chosen.sets:
             for method in chosen.methods:
                 run = {"data": name, "method": method, "seed": seed}
                 wanted = method not in PEER_METHODS or name in PEER_SETS
                 if wanted and table.lacks(**run):
-                    table.put(run | one_run(name, method, seed, cuts, chosen.threads))
+                    found = elsewhere.get((name, method, seed))
+                    table.put(run | (found or one_run(name, method, seed, cuts, chosen.threads)))
 
 
 if __name__ == "__main__":
