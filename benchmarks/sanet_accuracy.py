@@ -3,8 +3,9 @@
     python benchmarks/sanet_accuracy.py [--seeds 5] [--sets usps yaleb] [--methods sanet] [--again]
 
 ``sanet`` is ``fiedler.SANet`` with the preset for the kind of images ("default", "faces",
-"natural"), ``sanet-paper`` the paper's text; for natural images ``sanet-paper-2``, ``-3`` and
-``-5``. Classical methods see the pixels; those that our core can make are made by it: N-Cuts is
+"objects", "natural"), ``sanet-paper`` the paper's text; for natural images ``sanet-paper-2``,
+``-3`` and ``-5``; for objects ``sanet-default`` is "default". Classical methods see the pixels;
+those that our core can make are made by it: N-Cuts is
 ``SpectralClustering(laplacian="rw", assign="discretize")``, self-tuning spectral clustering
 ``affinity="self-tuning"``, Nystrom a full Gaussian by ``solver="nystrom"``. Landmark-based (SC-LS)
 and spectral embedded clustering (SEC) follow their papers (``classical.py``). Agglomerative
@@ -23,7 +24,7 @@ import scipy.sparse as sp
 from classical import landmark_spectral, spectral_embedded
 from common import ResumableTable, arguments, mean_sd
 from runs import table_name
-from sanet_common import IMAGE_SETS, NOTES, PAPER, some, timed_scores
+from sanet_common import BESIDE, IMAGE_SETS, NOTES, some, timed_scores
 from sklearn.cluster import AgglomerativeClustering, KMeans
 
 from fiedler import KNN, SANet, SpectralClustering
@@ -67,7 +68,7 @@ def sanet(preset: str, X: np.ndarray, k: int, seed: int) -> np.ndarray:
 
 def presets(kind: str) -> dict[str, str]:
     """The presets for a kind of images, by the names of the methods."""
-    return {"sanet": kind, **PAPER[kind]}
+    return {"sanet": kind, **BESIDE[kind]}
 
 
 def methods(kind: str) -> dict[str, Fit]:
@@ -95,7 +96,7 @@ def methods(kind: str) -> dict[str, Fit]:
 
 def main() -> None:
     """Make every row that is not there yet."""
-    names = list(dict.fromkeys(name for kind in PAPER for name in methods(kind)))
+    names = list(dict.fromkeys(name for kind in BESIDE for name in methods(kind)))
     chosen = arguments(
         __doc__, {"--methods": names, "--sets": list(IMAGE_SETS)}, options={"--rows": 0}
     )

@@ -41,7 +41,7 @@ IMAGE_SETS: dict[str, tuple[Callable[[], Images], str]] = {
     "mnist_test": (_set("mnist", "test"), "default"),
     "usps": (_set("usps"), "default"),
     "usps11k": (_set("usps11k"), "default"),
-    "coil20": (_set("coil20"), "default"),
+    "coil20": (_set("coil20"), "objects"),
     "fashion_test": (_set("fashion_mnist", "test"), "default"),
     "mnist": (_set("mnist"), "default"),
     "fashion_mnist": (_set("fashion_mnist"), "default"),
@@ -50,10 +50,11 @@ IMAGE_SETS: dict[str, tuple[Callable[[], Images], str]] = {
     "ar": (_set("ar"), "faces"),
     "cifar10": (_set("cifar10"), "natural"),
 }
-# The paper's text for the same kinds, by the name that tables give it.
-PAPER: dict[str, dict[str, str]] = {
+# What stands beside it, by the name that tables give it: the paper's text for the same kind.
+BESIDE: dict[str, dict[str, str]] = {
     "default": {"sanet-paper": "digits-paper"},
     "faces": {"sanet-paper": "faces-paper"},
+    "objects": {"sanet-default": "default", "sanet-paper": "digits-paper"},
     "natural": {f"sanet-paper-{depth}": f"natural-paper-{depth}" for depth in (2, 3, 5)},
 }
 

@@ -19,7 +19,7 @@ from bokeh.palettes import Category10
 from bokeh.plotting import figure
 from common import RESULTS, arguments, kept
 from PIL import Image
-from sanet_common import IMAGE_SETS, PAPER, some
+from sanet_common import BESIDE, IMAGE_SETS, some
 
 from fiedler import SANet
 from fiedler.evaluation import confusion_matrix
@@ -78,7 +78,7 @@ def main() -> None:
     for name in chosen.sets:
         get, preset = IMAGE_SETS[name]
         X, y = some(*get(), chosen.rows)
-        for layers in (preset, *PAPER[preset].values()):
+        for layers in (preset, *BESIDE[preset].values()):
             model = SANet(int(y.max()) + 1, layers=layers, random_state=0).fit(X)
             stem = f"{name}-{layers}"
             if any(type(layer).__name__ == "SpectralLayer" for layer in model.layers_):

@@ -348,7 +348,7 @@ def test_cost_of_images_rises_with_their_number_and_size() -> None:
     assert thin[0] == thin[1]
     published = {"recipe": "paper"}
     assert estimate_cost(500, 40, method="dscdan", parameters=published).detail["graph"] == 0
-    for layers in ("faces", "natural", "digits-paper", "natural-paper-3"):
+    for layers in ("faces", "objects", "natural", "digits-paper", "natural-paper-3"):
         given = {"layers": layers}
         few, many = (
             estimate_cost(n, 784, method="sanet", image_shape=(28, 28), parameters=given)

@@ -365,3 +365,14 @@ def test_real_faces(stored_sets: Path) -> None:
     some = faces.y < 8
     model = SANet(8, layers="faces", random_state=0).fit(faces.X[some])
     assert accuracy(faces.y[some], model.labels_) > 0.95
+
+
+def test_real_objects(stored_sets: Path) -> None:
+    views = fiedler.load_dataset("coil20")
+    some = views.y < 10
+    fitted = np.arange(some.sum()) % 4 > 0
+    X, known = views.X[some], views.y[some]
+    model = SANet(10, layers="objects", random_state=0).fit(X[fitted])
+    assert model.assignment_ == "rebuild"
+    assert accuracy(known[fitted], model.labels_) > 0.85
+    assert accuracy(known[~fitted], model.predict(X[~fitted])) > 0.85

@@ -632,6 +632,7 @@ def test_wrong_layers_are_refused(make: Any, message: str) -> None:
         ("fashion-paper", (28, 28, 1), (3, 3, 16)),
         ("fashion-paper", (600, 400, 3), (9, 6, 16)),
         ("faces", (32, 32, 1), (1, 1, 12)),
+        ("objects", (32, 32, 1), (1, 1, 12)),
         ("natural", (32, 32, 3), (1, 1, 30)),
     ],
 )

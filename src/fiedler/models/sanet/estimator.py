@@ -58,9 +58,9 @@ class SANet(
     """SA-Net: spectral analysis of patches as the layers of a deep network, no gradients.
 
     Wang & Jiang (2020), "Spectral Analysis Network for Deep Representation Learning and Image
-    Clustering". The presets ``"default"``, ``"faces"`` and ``"natural"`` differ from the paper
-    where its text does not give its figures (``benchmarks/EXPERIMENTS.md``); those named
-    ``"...-paper"`` are the text.
+    Clustering". The presets ``"default"``, ``"faces"``, ``"objects"`` and ``"natural"`` differ
+    from the paper where its text does not give its figures (``benchmarks/EXPERIMENTS.md``); those
+    named ``"...-paper"`` are the text.
 
     Parameters
     ----------
@@ -68,9 +68,10 @@ class SANet(
         Clusters wanted, or the rule that chooses up to ``max_clusters`` of them on the graph of
         the images; ``"auto"``: its components where they are clusters, else the modularity.
     layers : str or sequence of layers, default="default"
-        ``"default"`` (digits, objects), ``"faces"``, ``"natural"`` (colour photographs), the
-        paper's ``"digits-paper"``, ``"faces-paper"``, ``"natural-paper-2"``, ``"-3"``, ``"-5"``,
-        ``"fashion-paper"``, or a list such as ``[SpectralLayer(11, 5), Pooling(3)]``.
+        ``"default"`` (digits, clothes, symbols), ``"faces"``, ``"objects"`` (the same things seen
+        from many sides), ``"natural"`` (colour photographs), the paper's ``"digits-paper"``,
+        ``"faces-paper"``, ``"natural-paper-2"``, ``"-3"``, ``"-5"``, ``"fashion-paper"``, or a
+        list such as ``[SpectralLayer(11, 5), Pooling(3)]``.
     assign : {"auto", "kmeans", "rebuild"}, default="auto"
         ``"kmeans"`` on the last layer's maps, as in the paper. ``"rebuild"``: one partition from
         many candidates, judged without labels (:func:`fiedler.rebuild_partition`). ``"auto"``:

@@ -88,6 +88,14 @@ def faces(shape: Shape) -> Recipe:
     return Recipe((Orientation(), VotingLayer(min(6, *shape[:2]))), "kmeans")
 
 
+def objects(shape: Shape) -> Recipe:
+    """The layers of faces, for things seen from many sides; their partition is rebuilt.
+
+    Views of a turning thing form a ring, which k-means cuts and merging by modularity does not.
+    """
+    return Recipe(faces(shape).layers, "rebuild")
+
+
 def natural(shape: Shape) -> Recipe:
     """Whitened colour patches, averaged in a four by four grid; then the images' graph."""
     side = min(shape[:2])
@@ -231,6 +239,7 @@ def _both_laplacians(affinities: tuple[object, ...], n_components: int) -> tuple
 PRESETS: dict[str, Callable[[Shape], Recipe]] = {
     "default": default,
     "faces": faces,
+    "objects": objects,
     "natural": natural,
     "digits-paper": digits_paper,
     "faces-paper": faces_paper,
