@@ -9,7 +9,7 @@ PEERS_STAMP := $(PEERS)/.complete
 WORKERS ?= 2
 # Each test worker computes on one core, so that the workers do not fight over them.
 ONE_CORE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
-HELPERS := $(addprefix benchmarks/,common.py runs.py peer_fits.py fit_once.py fit_network.py fit_sanet.py sanet_common.py classical.py make_results.py)
+HELPERS := $(addprefix benchmarks/,common.py runs.py network_table.py peer_fits.py fit_once.py fit_network.py fit_sanet.py sanet_common.py classical.py make_results.py)
 BENCHES = $(sort $(filter-out $(HELPERS),$(wildcard benchmarks/*.py))) benchmarks/make_results.py
 
 .DEFAULT_GOAL := help

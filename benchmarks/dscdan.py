@@ -11,17 +11,17 @@ can be cut and continued. ``--rows`` and ``--steps`` make a trial.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from common import arguments, kept
+from common import kept
 from fit_network import METHODS, SPLITS, load_split
+from network_table import fit_chosen, make_table, network_arguments
 from peer_fits import peer_fit
-from runs import RunsTable, table_name
-from spectralnet import fit
+from runs import Rows
 
 SETS = [
     "mnist_test",
@@ -51,58 +51,39 @@ NOTES = [
 ]
 
 
-def order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def order(rows: Rows, _runs: Rows) -> Rows:
     """Rows by set and method; the versions of peers stay in the runs."""
     ranks = [*SPLITS, *METHODS, *PEER_METHODS]
     rows = [{name: value for name, value in row.items() if name != "version"} for row in rows]
     return sorted(rows, key=lambda row: (ranks.index(row["data"]), ranks.index(row["method"])))
 
 
-def made_elsewhere() -> dict[tuple[str, str, int], dict[str, Any]]:
+def made_elsewhere(chosen: argparse.Namespace) -> dict[tuple[str, str, int], dict[str, Any]]:
     """Runs of the table of SpectralNet by set, method and seed: the same fits."""
+    if chosen.again or chosen.rows or chosen.steps:
+        return {}
     return {(run["data"], run["method"], run["seed"]): run for run in kept("spectralnet", "runs")}
 
 
-def one_run(
-    name: str, method: str, seed: int, cuts: tuple[int, int], threads: int
-) -> dict[str, Any]:
-    """Fit one method, ours or a peer's, on one set."""
-    if method not in PEER_METHODS:
-        return fit(name, method, seed, *cuts, threads=threads)
-    split = load_split(name, cuts[0])
+def one_run(name: str, method: str, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Fit one method, ours or a peer's, on one set, unless it was fitted elsewhere."""
+    found = made_elsewhere(chosen).get((name, method, seed))
+    if found or method not in PEER_METHODS:
+        return found or fit_chosen(name, method, seed, chosen)
+    split = load_split(name, chosen.rows)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "set.npz"
         np.savez(file, X=split.X)
-        return peer_fit("fit_peer.py", file, split.y, method, seed=seed, threads=threads)
-
-
-def main() -> None:
-    """Make every run that is not there yet."""
-    chosen = arguments(
-        __doc__,
-        {"--sets": SETS, "--methods": [*CHOSEN, PAPER, *PEER_METHODS]},
-        options={"--threads": 2, "--rows": 0, "--steps": 0},
-    )
-    torch.set_num_threads(chosen.threads)  # what the table says
-    cuts = (chosen.rows, chosen.steps)
-    table = RunsTable(
-        table_name("dscdan", *cuts),
-        ("data", "method"),
-        again=chosen.again,
-        finish=order,
-        seeds=chosen.seeds,
-        notes=NOTES,
-    )
-    elsewhere = {} if chosen.again or any(cuts) else made_elsewhere()
-    for seed in chosen.seeds:
-        for name in chosen.sets:
-            for method in chosen.methods:
-                run = {"data": name, "method": method, "seed": seed}
-                wanted = method not in PEER_METHODS or name in PEER_SETS
-                if wanted and table.lacks(**run):
-                    found = elsewhere.get((name, method, seed))
-                    table.put(run | (found or one_run(name, method, seed, cuts, chosen.threads)))
+        fitted = {"seed": seed, "threads": chosen.threads}
+        return peer_fit("fit_peer.py", file, split.y, method, **fitted)
 
 
 if __name__ == "__main__":
-    main()
+    make_table(
+        "dscdan",
+        network_arguments(__doc__, SETS, [*CHOSEN, PAPER, *PEER_METHODS]),
+        notes=NOTES,
+        finish=order,
+        one_run=one_run,
+        wanted=lambda name, method: method not in PEER_METHODS or name in PEER_SETS,
+    )

@@ -8,12 +8,8 @@ run has a process of its own and is kept, so the script can be cut and continued
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from common import arguments
-from runs import RunsTable, table_name
-from spectralnet import fit
+from network_table import make_table, network_arguments
+from runs import Rows
 
 SETS = ["mnist_test", "usps"]
 # ACC and NMI as published, MNIST-test and USPS.
@@ -31,7 +27,7 @@ NOTES = [
 ]
 
 
-def finish(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def finish(rows: Rows, _runs: Rows) -> Rows:
     """Rows in the order of the paper's table, its figures beside ours."""
     for row in rows:
         acc, nmi = PUBLISHED[row["method"]][row["data"]]
@@ -40,30 +36,6 @@ def finish(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (SETS.index(row["data"]), ranks.index(row["method"])))
 
 
-def main() -> None:
-    """Make every run that is not there yet."""
-    chosen = arguments(
-        __doc__,
-        {"--sets": SETS, "--methods": list(PUBLISHED)},
-        options={"--threads": 2, "--rows": 0, "--steps": 0},
-    )
-    torch.set_num_threads(chosen.threads)
-    cuts = (chosen.rows, chosen.steps)
-    table = RunsTable(
-        table_name("dscdan_ablation", *cuts),
-        ("data", "method"),
-        again=chosen.again,
-        finish=finish,
-        seeds=chosen.seeds,
-        notes=NOTES,
-    )
-    for seed in chosen.seeds:
-        for name in chosen.sets:
-            for method in chosen.methods:
-                run = {"data": name, "method": method, "seed": seed}
-                if table.lacks(**run):
-                    table.put(run | fit(name, method, seed, *cuts, threads=chosen.threads))
-
-
 if __name__ == "__main__":
-    main()
+    chosen = network_arguments(__doc__, SETS, list(PUBLISHED))
+    make_table("dscdan_ablation", chosen, notes=NOTES, finish=finish)

@@ -8,13 +8,12 @@ so the script can be cut and continued.
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import numpy as np
-import torch
-from common import arguments
-from runs import RunsTable, table_name
-from spectralnet import fit
+from network_table import fit_chosen, make_table, network_arguments
+from runs import Rows
 
 NOTES = [
     "low, q1, median, q3, high: of the accuracy over the seeds; sorted: that of each seed. "
@@ -26,12 +25,10 @@ METHODS = ["SpectralNet, default", "DSCDAN, default"]
 SHARES = {"low": 0.0, "q1": 0.25, "median": 0.5, "q3": 0.75, "high": 1.0}
 
 
-def attempt(
-    name: str, method: str, seed: int, rows: int, steps: int, threads: int
-) -> dict[str, Any]:
+def attempt(name: str, method: str, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
     """One run; a reported collapse is a result."""
     try:
-        found = fit(name, method, seed, rows, steps, threads=threads)
+        found = fit_chosen(name, method, seed, chosen)
     except RuntimeError as error:
         if "CollapsedOutputsError" not in str(error):
             raise
@@ -40,40 +37,17 @@ def attempt(
     return {"acc": found["acc"], "nmi": found["nmi"], "collapsed": float(warned)}
 
 
-def main() -> None:
-    """Make every run that is not there yet."""
-    chosen = arguments(
-        __doc__,
-        {"--sets": ["usps"], "--methods": METHODS},
-        options={"--seeds": 20, "--threads": 2, "--rows": 0, "--steps": 0},
-    )
-    torch.set_num_threads(chosen.threads)
-    cuts = (chosen.rows, chosen.steps)
-
-    def finish(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        for row in rows:
-            wanted = {"data": row["data"], "method": row["method"]}
-            found = table.figures("acc", **wanted)
-            row |= {name: float(np.quantile(found, share)) for name, share in SHARES.items()}
-            row["collapsed"] = int(sum(table.figures("collapsed", **wanted)))
-            row["sorted"] = " ".join(f"{acc:.3f}" for acc in sorted(found))
-        return rows
-
-    table = RunsTable(
-        table_name("dscdan_seeds", *cuts),
-        ("data", "method"),
-        again=chosen.again,
-        finish=finish,
-        seeds=chosen.seeds,
-        notes=NOTES,
-    )
-    for seed in chosen.seeds:
-        for name in chosen.sets:
-            for method in chosen.methods:
-                run = {"data": name, "method": method, "seed": seed}
-                if table.lacks(**run):
-                    table.put(run | attempt(name, method, seed, *cuts, chosen.threads))
+def distribution(rows: Rows, runs: Rows) -> Rows:
+    """Rows with the whole distribution of the accuracy over the seeds."""
+    for row in rows:
+        own = [r for r in runs if (r["data"], r["method"]) == (row["data"], row["method"])]
+        found = sorted(run["acc"] for run in own)
+        row |= {name: float(np.quantile(found, share)) for name, share in SHARES.items()}
+        row["collapsed"] = int(sum(run["collapsed"] for run in own))
+        row["sorted"] = " ".join(f"{acc:.3f}" for acc in found)
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    chosen = network_arguments(__doc__, ["usps"], METHODS, seeds=20)
+    make_table("dscdan_seeds", chosen, notes=NOTES, finish=distribution, one_run=attempt)

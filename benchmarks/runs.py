@@ -15,6 +15,14 @@ from typing import Any
 
 from common import cell_text, kept, machines, mean_sd, record
 
+Rows = list[dict[str, Any]]
+Finish = Callable[[Rows, Rows], Rows]
+
+
+def as_they_are(rows: Rows, _runs: Rows) -> Rows:
+    """Rows in the order in which they were made."""
+    return rows
+
 
 class RunsTable:
     """A table of means over seeds that keeps every run, and is written after each.
@@ -31,7 +39,7 @@ class RunsTable:
     again : bool
         Make runs again even where they are there.
     finish : callable, optional
-        Gets all rows, and returns them with the columns that compare rows.
+        Gets all rows and runs, and returns the rows with the columns that compare them.
     **extra
         As for :func:`record`.
     """
@@ -42,7 +50,7 @@ class RunsTable:
         key: Sequence[str],
         *,
         again: bool,
-        finish: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list,
+        finish: Finish = as_they_are,
         **extra: Any,
     ) -> None:
         self._name, self._key, self._again = name, tuple(key), again
@@ -62,15 +70,10 @@ class RunsTable:
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for each in runs:
             groups.setdefault(self._key_of(each)[:-1], []).append(each)
-        rows = self._finish([_summary(group) for group in groups.values()])
+        rows = self._finish([_summary(group) for group in groups.values()], runs)
         made = self._extra | {"seeds": sorted({each["seed"] for each in runs})}
         record(self._name, rows, runs=runs, **made)
         print("  ".join(f"{name} {cell_text(value)}" for name, value in run.items()), flush=True)
-
-    def figures(self, column: str, **wanted: Any) -> list[float]:
-        """Return a column of all runs with these values."""
-        runs = self._runs.values()
-        return [r[column] for r in runs if all(r[name] == wanted[name] for name in wanted)]
 
     def _key_of(self, run: dict[str, Any]) -> tuple[Any, ...]:
         return *(run[name] for name in self._key), run["seed"]

@@ -8,15 +8,10 @@ made again, so the script can be cut and continued.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import torch
-from common import arguments
 from fit_network import METHODS, SPLITS
-from runs import RunsTable, in_own_process, table_name
+from network_table import make_table, network_arguments
+from runs import Rows
 
-HERE = Path(__file__).resolve().parent
 SETS = [
     "mnist",
     "mnist_60k_10k",
@@ -40,46 +35,11 @@ NOTES = [
 ]
 
 
-def order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def order(rows: Rows, _runs: Rows) -> Rows:
     """Rows by set and method, in the order of the tables in fit_network."""
     ranks = [*SPLITS, *METHODS]
     return sorted(rows, key=lambda row: (ranks.index(row["data"]), ranks.index(row["method"])))
 
 
-def fit(
-    name: str, method: str, seed: int, rows: int, steps: int, *, threads: int
-) -> dict[str, Any]:
-    """What fit_network.py says of one run."""
-    given = (name, method, "--seed", seed, "--rows", rows, "--steps", steps)
-    found = in_own_process(HERE / "fit_network.py", *given, threads=threads)
-    assert found is not None  # no limit was given
-    return found
-
-
-def main() -> None:
-    """Make every run that is not there yet."""
-    chosen = arguments(
-        __doc__,
-        {"--sets": SETS, "--methods": CHOSEN},
-        options={"--threads": 2, "--rows": 0, "--steps": 0},
-    )
-    torch.set_num_threads(chosen.threads)  # what the table says
-    cuts = (chosen.rows, chosen.steps)
-    table = RunsTable(
-        table_name("spectralnet", *cuts),
-        ("data", "method"),
-        again=chosen.again,
-        finish=order,
-        seeds=chosen.seeds,
-        notes=NOTES,
-    )
-    for seed in chosen.seeds:
-        for name in chosen.sets:
-            for method in chosen.methods:
-                run = {"data": name, "method": method, "seed": seed}
-                if table.lacks(**run):
-                    table.put(run | fit(name, method, seed, *cuts, threads=chosen.threads))
-
-
 if __name__ == "__main__":
-    main()
+    make_table("spectralnet", network_arguments(__doc__, SETS, CHOSEN), notes=NOTES, finish=order)

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from common import arguments
 from fit_network import load_split
+from network_table import fit
 from peer_fits import peer_fit
-from runs import RunsTable, table_name
-from spectralnet import fit
+from runs import Rows, RunsTable, table_name
 
 PEER = "spectralnet 1.1.0"
 METHODS = [PEER, "SpectralNet, as the package"]
@@ -46,7 +46,7 @@ def package(file: Path, y: np.ndarray, seed: int, epochs: int, threads: int) -> 
     return found
 
 
-def compare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def compare(rows: Rows, _runs: Rows) -> Rows:
     """Rows by set and method, with what the package takes over what each takes."""
     rows = sorted(rows, key=lambda row: (SETS.index(row["data"]), METHODS.index(row["method"])))
     peers = {row["data"]: row for row in rows if row["method"] == PEER}
