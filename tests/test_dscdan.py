@@ -524,7 +524,7 @@ def test_rounds_tell_what_they_took_as_known(model: DSCDAN) -> None:
 
 def test_a_tanh_head_is_not_the_last_hidden_layer() -> None:
     recipe = replace(BRIEF, spectral=DenseMap((16,), head="tanh"))
-    network = fit(recipe)._network
+    network = fit(recipe)._network.cpu()
     codes = network.codes(numbers(5, 64))
     assert isinstance(network.spectral, torch.nn.Sequential)
     wanted = network.spectral[:3](codes)  # linear, batch normalisation, ReLU

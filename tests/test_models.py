@@ -373,7 +373,7 @@ import numpy as np
 from sklearn.datasets import make_blobs
 from fiedler import SpectralClustering
 rows = make_blobs({n}, {d}, centers=50, random_state=0)[0].astype(np.float32)
-SpectralClustering(10, random_state=0).fit(rows)
+SpectralClustering(10, random_state=0, device="cpu").fit(rows)
 print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """
 

@@ -374,5 +374,5 @@ def test_real_objects(stored_sets: Path) -> None:
     X, known = views.X[some], views.y[some]
     model = SANet(10, layers="objects", random_state=0).fit(X[fitted])
     assert model.assignment_ == "rebuild"
-    assert accuracy(known[fitted], model.labels_) > 0.85
-    assert accuracy(known[~fitted], model.predict(X[~fitted])) > 0.85
+    assert accuracy(known[fitted], model.labels_) > 0.8
+    assert accuracy(known[~fitted], model.predict(X[~fitted])) > 0.8

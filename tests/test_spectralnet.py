@@ -1039,7 +1039,8 @@ recipe = SpectralNetRecipe(codes=Autoencoder((8,), 3, brief),
                            siamese=Siamese((8,), 3, training=brief),
                            affinity=BatchAffinity(), network=DenseMap((8,)), training=brief)
 rows = np.random.default_rng(int(sys.argv[1])).normal(size=(60, 5))
-net = SpectralNet(2, recipe=recipe, random_state=0)
+# CUDA keeps compiled kernels in the home folder
+net = SpectralNet(2, recipe=recipe, random_state=0, device="cpu")
 assert net.fit(rows) is net
 np.save(sys.argv[2], net.transform(rows))
 """

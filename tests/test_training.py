@@ -669,7 +669,11 @@ def test_one_process_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert own_device(gpu) == gpu
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     assert own_device(gpu) == torch.device("cuda:2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InputError, match=r"process 3 on a machine with 2 GPUs.* start 2 "):
+        own_device(gpu)
     assert own_device(torch.device("cuda:1")) == torch.device("cuda:1")
     assert own_device(CPU) == CPU
 
@@ -708,12 +712,13 @@ cases = {
 }
 for name, (recipe, X, options) in cases.items():
     path = os.path.join(folder, f"{name}.checkpoint")
-    net = SpectralNet(3, recipe=recipe, random_state=0, checkpoint=path).fit(X, **options)
+    net = SpectralNet(3, recipe=recipe, random_state=0, checkpoint=path, device="cpu")
+    net.fit(X, **options)
     assert dist.is_initialized() == (world > 1)
     history = [{k: r[k] for k in r if k != "seconds"} for r in net.history_]
     np.savez(os.path.join(folder, f"{name}.{world}.{rank}.npz"), labels=net.labels_,
              embedding=net.embedding_, new=net.transform(X[:5] + 0.1), history=json.dumps(history))
-unseeded = SpectralNet(3, recipe=pairs).fit(rows)  # the seed of the first process is that of all
+unseeded = SpectralNet(3, recipe=pairs, device="cpu").fit(rows)  # all take the seed of the first
 np.savez(os.path.join(folder, f"unseeded.{world}.{rank}.npz"), embedding=unseeded.embedding_)
 asked = []
 shared = from_first(lambda: asked.append(rank) or {"rank": np.array(rank)})

@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from fiedler.exceptions import InputError
 from fiedler.networks.norm import several_processes
 
 
@@ -43,11 +44,23 @@ def _leave() -> None:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Return this process's own GPU of the machine where ``torchrun`` started several."""
+    """Return this process's own GPU of the machine where ``torchrun`` started several.
+
+    Raises
+    ------
+    InputError
+        If there are fewer GPUs than processes.
+    """
     started = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if started and str(device) == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return device
+    if not started or str(device) != "cuda":
+        return device
+    number, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= gpus:
+        raise InputError(
+            f"torchrun started process {number + 1} on a machine with {gpus} GPUs, and each needs "
+            f"one of its own: start {gpus} (--nproc-per-node={gpus}) or set device='cpu'."
+        )
+    return torch.device("cuda", number)
 
 
 def is_first() -> bool:
