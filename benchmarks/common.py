@@ -49,13 +49,14 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> str:
-    """Cores and model of the processor, as "2 cores, AMD EPYC"."""
+    """Cores and model of the processor, and the GPU if there is one: "2 cores, AMD EPYC"."""
     model = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         found = re.search(r"model name\s*: (.*)", cpuinfo.read_text())
         model = found.group(1).strip() if found else model
-    return f"{os.cpu_count()} cores, {model}"
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{os.cpu_count()} cores, {model}{gpu}"
 
 
 def record(name: str, rows: list[dict[str, Any]], **extra: Any) -> Path:

@@ -65,11 +65,21 @@ def made_elsewhere(chosen: argparse.Namespace) -> dict[tuple[str, str, int], dic
     return {(run["data"], run["method"], run["seed"]): run for run in kept("spectralnet", "runs")}
 
 
+def wanted(name: str, method: str) -> bool:
+    """Tell whether a method is run on a set."""
+    return method not in PEER_METHODS or name in PEER_SETS
+
+
 def one_run(name: str, method: str, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
-    """Fit one method, ours or a peer's, on one set, unless it was fitted elsewhere."""
+    """Fit one method on one set, unless it was fitted elsewhere."""
     found = made_elsewhere(chosen).get((name, method, seed))
-    if found or method not in PEER_METHODS:
-        return found or fit_chosen(name, method, seed, chosen)
+    return found or fit_any(name, method, seed, chosen)
+
+
+def fit_any(name: str, method: str, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Fit one method, ours or a peer's, on one set."""
+    if method not in PEER_METHODS:
+        return fit_chosen(name, method, seed, chosen)
     split = load_split(name, chosen.rows)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "set.npz"
@@ -85,5 +95,5 @@ if __name__ == "__main__":
         notes=NOTES,
         finish=order,
         one_run=one_run,
-        wanted=lambda name, method: method not in PEER_METHODS or name in PEER_SETS,
+        wanted=wanted,
     )

@@ -308,6 +308,8 @@ def main() -> None:
         "before_mb": before,
         "warnings": [each.category.__name__ for each in caught],
     }
+    if torch.cuda.is_available():
+        result["gpu_mb"] = torch.cuda.max_memory_allocated() / 1e6
     for each in caught:
         warnings.showwarning(each.message, each.category, each.filename, each.lineno)
     if split.y_new is not None:

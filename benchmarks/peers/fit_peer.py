@@ -78,6 +78,8 @@ def main() -> None:
     seconds = time.perf_counter() - start
     np.save(given.labels, labels)
     found = {"seconds": seconds, "peak_mb": peak_mb(), "before_mb": before}
+    if torch.cuda.is_available():
+        found["gpu_mb"] = torch.cuda.max_memory_allocated() / 1e6
     print()  # progress bars end without one
     print(json.dumps(found | {"version": f"{package} {version(package)}"}))
 
