@@ -176,7 +176,7 @@ def _dense(spec: DenseMap, n_inputs: int, n_outputs: int) -> nn.Sequential:
         layers.append(nn.Linear(n_inputs, width))
         if spec.batch_norm:
             layers.append(BatchNorm(width))
-        layers.append(nn.ReLU())
+        layers.append(nn.ReLU(inplace=True))
         n_inputs = width
     layers.append(nn.Linear(n_inputs, n_outputs))
     if spec.head == "tanh":
@@ -205,10 +205,10 @@ def _conv(spec: ConvMap, image_shape: tuple[int, ...], n_outputs: int) -> nn.Seq
     layers: list[nn.Module] = [ToImages(image_shape)]
     for n_channels in spec.channels:
         convolution = nn.Conv2d(n_inputs, n_channels, 3, stride=2, padding=1)
-        layers += [convolution, BatchNorm(n_channels), nn.ReLU()]
+        layers += [convolution, BatchNorm(n_channels), nn.ReLU(inplace=True)]
         n_inputs, height, width = n_channels, (height + 1) // 2, (width + 1) // 2
     layers += [FromImages(), nn.Linear(n_inputs * height * width, spec.width)]
-    layers += [BatchNorm(spec.width), nn.ReLU(), nn.Linear(spec.width, n_outputs)]
+    layers += [BatchNorm(spec.width), nn.ReLU(inplace=True), nn.Linear(spec.width, n_outputs)]
     network = nn.Sequential(*layers)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network

@@ -209,4 +209,4 @@ def _conv_coder(spec: ConvCoder, shape: tuple[int, ...], n_codes: int) -> Coder:
 
 def _activated(layer: nn.Module, width: int, batch_norm: bool) -> list[nn.Module]:
     norm: list[nn.Module] = [BatchNorm(width)] if batch_norm else []
-    return [layer, *norm, nn.LeakyReLU(_SLOPE)]
+    return [layer, *norm, nn.LeakyReLU(_SLOPE, inplace=True)]
