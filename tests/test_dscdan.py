@@ -132,7 +132,7 @@ def test_information_loss_of_the_best_critic_measures_the_divergence() -> None:
 def test_noise_is_multiplicative(sigma: float) -> None:
     codes = numbers(2000, 3)
     codes[:, 0] = 0.0
-    got = noisy(codes, sigma, torch.Generator().manual_seed(0))
+    got = noisy(codes, sigma, torch.randn(2000, 3, generator=torch.Generator().manual_seed(0)))
     assert (got[:, 0] == 0).all()
     spread = (got[:, 1:] / codes[:, 1:] - 1).std()
     assert float(spread) == pytest.approx(sigma, rel=0.1, abs=1e-4)
@@ -140,7 +140,8 @@ def test_noise_is_multiplicative(sigma: float) -> None:
 
 def test_sampled_codes_have_the_given_spread() -> None:
     mean = torch.full((20_000, 1), 3.0)
-    got = sampled(mean, torch.full((20_000, 1), np.log(0.25)), torch.Generator().manual_seed(0))
+    noise = torch.randn(20_000, 1, generator=torch.Generator().manual_seed(0))
+    got = sampled(mean, torch.full((20_000, 1), np.log(0.25)), noise)
     assert float(got.mean()) == pytest.approx(3.0, abs=0.02)
     assert float(got.std()) == pytest.approx(0.5, abs=0.02)
 
@@ -176,6 +177,7 @@ def test_global_critic_sees_the_places_or_their_mean() -> None:
         (ConvCoder(), (28, 28)),
         (ConvCoder(), (5, 9)),
         (ConvCoder((4, 6), (2, 3), kernel=5, width=None), (16, 17, 3)),
+        (ConvCoder((4, 6, 5), (1, 2, 3), kernel=(3, 5, 1)), (11, 8)),
         (ConvCoder((16, 16, 32, 32), (1, 2, 1, 2), width=None, batch_norm=False), (13, 4, 1)),
         (DenseCoder((8, 6)), (7, 5)),
         (DenseCoder((8,), batch_norm=False), (11,)),
@@ -522,6 +524,19 @@ def test_rounds_tell_what_they_took_as_known(model: DSCDAN) -> None:
     assert 0.3 < shares[1] <= 0.55
 
 
+def test_only_the_kept_round_warns_of_too_few_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def few(self: DSCDAN, k: int, wanted: int) -> str:
+        return f"round {len(self.rounds_) + 1}"
+
+    monkeypatch.setattr(DSCDAN, "_too_few_dimensions", few)
+    with pytest.warns(CollapsedOutputsWarning) as caught:
+        found = fit(BRIEF)
+    kept = [row["round"] for row in found.rounds_ if row["kept"]]
+    told = [str(w.message) for w in caught if w.category is CollapsedOutputsWarning]
+    assert told == [f"round {kept[0]}"]
+    assert [row["dimensions"] for row in found.rounds_] == [4, 4]
+
+
 def test_a_tanh_head_is_not_the_last_hidden_layer() -> None:
     recipe = replace(BRIEF, spectral=DenseMap((16,), head="tanh"))
     network = fit(recipe)._network.cpu()
@@ -614,6 +629,16 @@ def test_number_of_clusters_by_rule(rule: str) -> None:
             "at least 4 x 4 pixels",
         ),
         (lambda: ConvCoder((8, 8), (2,)), "one stride for each"),
+        (lambda: ConvCoder((8, 8), (2, 2), kernel=(3,)), "one stride for each"),
+        (lambda: ConvCoder((8, 8), (2, 2), kernel=(3, 4)), "and odd kernels"),
+        (
+            lambda: DSCDAN(9, recipe=replace(BRIEF, spectral=None, n_codes=4)).fit(np.eye(30)),
+            "but there are n_codes=4: raise it",
+        ),
+        (
+            lambda: DSCDAN(3).fit(np.random.default_rng(0).normal(size=(60, 5)) * 1e-42),
+            "scale them",
+        ),
         (lambda: fit(replace(CODES, graph=None), k="auto"), "n_clusters must be a number and"),  # type: ignore[arg-type]
         (lambda: fit(replace(CODES, graph=None), assign="discretize"), "clusters the codes by"),
         (lambda: DSCDAN(2, recipe="best").fit(IMAGES), "recipe must be one of"),

@@ -546,11 +546,15 @@ def test_a_graph_that_falls_apart_is_told(tmp_path: Path) -> None:
 
 def test_batches_too_small_for_the_outputs() -> None:
     message = (
-        r"7 outputs need batches of at least 28 rows .* batch_size=20\. Raise it, or lower n_cl"
+        r"7 outputs need batches of at least 28 rows .* batch_size=20\. Raise it \(in the recipe's "
+        r"training\), or lower n_clusters"
     )
     with pytest.raises(InputError, match=message):
         SpectralNet(3, recipe=recipe_of(training=brief(9, 20))).fit(ROWS)
     SpectralNet(3, recipe=recipe_of(training=brief(9, 28)), random_state=0).fit(ROWS)
+    few = ROWS[:60]  # 23 outputs of 60 rows: batches of all rows are large enough
+    with pytest.raises(InputError, match=r"need batches of at least 60 rows .* batch_size=20\."):
+        SpectralNet(3, recipe=recipe_of(training=brief(9, 20)), n_components=23).fit(few)
     with pytest.raises(InputError, match=r"n_components must be between 1 and 240"):
         SpectralNet(3, recipe=recipe_of(), n_components=0).fit(ROWS)
 

@@ -683,8 +683,8 @@ import json, os, sys, warnings
 import numpy as np, torch
 import torch.distributed as dist
 from torch import nn
-from fiedler import (Autoencoder, BatchAffinity, ConvMap, DenseMap, Siamese, SpectralNet,
-                     SpectralNetRecipe, Training)
+from fiedler import (DSCDAN, Autoencoder, BatchAffinity, ConvMap, DenseCoder, DenseMap,
+                     DSCDANRecipe, Round, Siamese, SpectralNet, SpectralNetRecipe, Training)
 from fiedler.networks.norm import BatchNorm
 from fiedler.training.processes import from_first
 
@@ -702,6 +702,10 @@ published = SpectralNetRecipe(
     affinity=BatchAffinity(), network=DenseMap((16,), batch_norm=False, head="tanh"),
     normalized=False, alternate=True, extra_outputs=0, training=plateau)
 pairs = SpectralNetRecipe(network=DenseMap((16,)), training=brief)
+# a learned graph is none of these: rounding moves a neighbour, and then the edges that are drawn
+dual = DSCDANRecipe(
+    coder=DenseCoder((16,)), n_codes=6, critic_width=8, pretraining=brief, joint_batch=31,
+    spectral=DenseMap((16,)), rounds=(Round(training=brief),))
 cases = {
     "published": (published, rows, {}),
     "pairs": (pairs, rows, {}),
@@ -709,10 +713,12 @@ cases = {
                                 training=Training(steps=20, precision="float32")), rows, {}),
     "known": (pairs, rows, {"known_labels": known}),
     "images": (SpectralNetRecipe(network=ConvMap((4,), 8), training=brief), images, {}),
+    "dual": (dual, rows, {}),
 }
 for name, (recipe, X, options) in cases.items():
     path = os.path.join(folder, f"{name}.checkpoint")
-    net = SpectralNet(3, recipe=recipe, random_state=0, checkpoint=path, device="cpu")
+    kind = DSCDAN if name == "dual" else SpectralNet
+    net = kind(3, recipe=recipe, random_state=0, checkpoint=path, device="cpu")
     net.fit(X, **options)
     assert dist.is_initialized() == (world > 1)
     history = [{k: r[k] for k in r if k != "seconds"} for r in net.history_]
@@ -789,7 +795,7 @@ def results(folder: Path, name: str) -> list[dict[str, np.ndarray]]:
     return [dict(np.load(folder / f"{name}.{end}.npz")) for end in ("1.0", "2.0", "2.1")]
 
 
-@pytest.mark.parametrize("name", ["published", "pairs", "whole", "known", "images"])
+@pytest.mark.parametrize("name", ["published", "pairs", "whole", "known", "images", "dual"])
 def test_two_processes_train_what_one_does(processes: Path, name: str) -> None:
     alone, first, second = results(processes, name)
     for key in ("labels", "embedding", "new", "history"):

@@ -83,6 +83,7 @@ class NetworkClustering(
     _partition: Partition
     _device: torch.device
     _offset: np.ndarray | None
+    _batches: str  # where the recipe has the batch size
 
     def __sklearn_tags__(self) -> Any:
         """Declare sparse input."""
@@ -200,11 +201,12 @@ class NetworkClustering(
             wanted = check_count("n_components", self.n_components, 1, n, ", the number of rows")
         else:
             wanted = min(k + extra, max(k, n // _ROWS_PER_OUTPUT))
-        if size < min(n, _ROWS_PER_OUTPUT * wanted):
+        needed = min(n, _ROWS_PER_OUTPUT * wanted)
+        if size < needed:
             raise InputError(
-                f"{wanted} outputs need batches of at least {_ROWS_PER_OUTPUT * wanted} rows to be "
-                f"made orthonormal, got batch_size={size}. Raise it, or lower n_clusters, "
-                "max_clusters or n_components."
+                f"{wanted} outputs need batches of at least {needed} rows to be made orthonormal, "
+                f"got batch_size={size}. Raise it (in the recipe's {self._batches}), or lower "
+                "n_clusters, max_clusters or n_components."
             )
         return wanted
 
@@ -246,11 +248,17 @@ class NetworkClustering(
                 f"n_components={self.n_components}; raise it or use assign='kmeans'."
             )
 
-    def _report_collapse(self, k: int, wanted: int) -> None:
-        """Tell of outputs that hold fewer dimensions than there are clusters to tell apart."""
+    def _too_few_dimensions(self, k: int, wanted: int) -> str | None:
+        """Return what to warn of where outputs hold fewer dimensions than clusters to tell apart.
+
+        Raises
+        ------
+        CollapsedOutputsError
+            If no clusters can be read off them.
+        """
         rank = self.embedding_.shape[1]
         if rank >= min(k, wanted):
-            return
+            return None
         what = (
             f"the trained outputs span {rank} dimensions, too few for {k} clusters: training "
             "collapsed, or the network's last hidden layer has too few units. Lower the learning "
@@ -258,7 +266,7 @@ class NetworkClustering(
         )
         if rank < 2 or (rank < k and self.assign in _NEED_ALL):
             raise CollapsedOutputsError(what)
-        warn_user(what, CollapsedOutputsWarning)
+        return what
 
     def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
         if self.assign == "auto" and graph is not None:

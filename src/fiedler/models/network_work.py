@@ -113,10 +113,10 @@ def _dual_work(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) ->
 def _products(network: Any, row_shape: tuple[int, ...]) -> float:
     """Multiplications for one row."""
     if isinstance(network, ConvMap):
-        return _convolutions(row_shape, network.channels, (2,) * 9, 3, network.width)
+        return _convolutions(row_shape, network.channels, (2,) * 9, (3,) * 9, network.width)
     if isinstance(network, ConvCoder):
         return _convolutions(
-            row_shape, network.channels, network.strides, network.kernel, network.width
+            row_shape, network.channels, network.strides, network.kernels, network.width
         )
     widths: Sequence[int] = network.widths
     return _dense((math.prod(row_shape), *widths))
@@ -130,11 +130,11 @@ def _convolutions(
     row_shape: tuple[int, ...],
     channels: Sequence[int],
     strides: Sequence[int],
-    kernel: int,
+    kernels: Sequence[int],
     width: int | None,
 ) -> float:
     area, before, products = float(row_shape[0] * row_shape[1]), math.prod(row_shape[2:]), 0.0
-    for after, stride in zip(channels, strides, strict=False):
+    for after, stride, kernel in zip(channels, strides, kernels, strict=False):
         area /= stride**2
         products += area * kernel**2 * before * after
         before = after

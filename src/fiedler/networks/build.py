@@ -85,11 +85,27 @@ class Standardize(nn.Module):
         wide = sample.cpu().double()
         self.shift = wide.mean(dim=0).to(self.shift)
         spread = float((wide - wide.mean(dim=0)).square().mean().sqrt())
-        self.factor.fill_(1.0 / spread if spread > 0 else 1.0)
+        self.factor.fill_(inverse_of(spread))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Standardise rows (m, d)."""
         return (rows - self.shift) * self.factor
+
+
+def inverse_of(spread: float) -> float:
+    """Return the factor that makes a spread 1, or 1 where there is none.
+
+    Raises
+    ------
+    InputError
+        If float32 does not hold it.
+    """
+    if 0 < spread < float(torch.finfo(torch.float32).tiny):
+        raise InputError(
+            f"the rows vary by {spread:.1e}, less than float32 can tell from nothing; scale them "
+            "(sklearn.preprocessing.StandardScaler)."
+        )
+    return 1.0 / spread if spread > 0 else 1.0
 
 
 class ToImages(nn.Module):
@@ -119,12 +135,13 @@ class FromImages(nn.Module):
 def as_images(rows: Tensor, image_shape: tuple[int, ...]) -> Tensor:
     """View rows (m, h w c) of images (h, w) or (h, w, c) as (m, c, h, w)."""
     height, width = image_shape[:2]
-    return rows.reshape(len(rows), height, width, -1).permute(0, 3, 1, 2)
+    # not len(rows): an exported network would take no other number of rows
+    return rows.reshape(rows.shape[0], height, width, -1).permute(0, 3, 1, 2)
 
 
 def from_images(images: Tensor) -> Tensor:
     """Undo :func:`as_images`."""
-    return images.permute(0, 2, 3, 1).reshape(len(images), -1)
+    return images.permute(0, 2, 3, 1).reshape(images.shape[0], -1)
 
 
 def build_map(

@@ -32,8 +32,8 @@ class ConvCoder(ShortRepr):
         Of each convolution.
     strides : tuple of int
         Of each convolution.
-    kernel : int
-        Height and width of the kernels, odd.
+    kernel : int or tuple of int
+        Height and width of the kernels, odd; of each convolution, or of all.
     width : int or None
         Units of a dense layer between the convolutions and the code, if any.
     batch_norm : bool
@@ -42,7 +42,7 @@ class ConvCoder(ShortRepr):
 
     channels: tuple[int, ...] = (32, 64, 128)
     strides: tuple[int, ...] = (2, 2, 2)
-    kernel: int = 3
+    kernel: int | tuple[int, ...] = 3
     width: int | None = 512
     batch_norm: bool = True
 
@@ -50,15 +50,26 @@ class ConvCoder(ShortRepr):
         """Refuse what cannot be mirrored."""
         check_widths("channels", self.channels)
         check_widths("strides", self.strides)
-        check_whole("kernel", self.kernel)
+        if isinstance(self.kernel, (tuple, list)):
+            check_widths("kernel", self.kernel)
+        else:
+            check_whole("kernel", self.kernel)
         if self.width is not None:
             check_whole("width", self.width)
         check_flag("batch_norm", self.batch_norm)
-        if len(self.channels) != len(self.strides) or not self.channels or self.kernel % 2 == 0:
+        counts = {len(self.channels), len(self.strides), len(self.kernels)}
+        if len(counts) > 1 or not self.channels or any(size % 2 == 0 for size in self.kernels):
             raise InputError(
-                "ConvCoder needs one stride for each of its channels and an odd kernel, got "
+                "ConvCoder needs one stride for each of its channels, and odd kernels, got "
                 f"channels={self.channels}, strides={self.strides}, kernel={self.kernel}."
             )
+
+    @property
+    def kernels(self) -> tuple[int, ...]:
+        """The kernel of each convolution."""
+        if isinstance(self.kernel, (tuple, list)):
+            return tuple(self.kernel)
+        return (self.kernel,) * len(self.channels)
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,15 +191,16 @@ def _conv_coder(spec: ConvCoder, shape: tuple[int, ...], n_codes: int) -> Coder:
     trunk: list[nn.Module] = [ToImages(shape)]
     mirror: list[nn.Module] = []
     n_inputs, size = math.prod(shape[2:]), (shape[0], shape[1])
-    pad = spec.kernel // 2
-    for i, (channels, stride) in enumerate(zip(spec.channels, spec.strides, strict=True)):
-        down = nn.Conv2d(n_inputs, channels, spec.kernel, stride=stride, padding=pad)
+    layers = zip(spec.channels, spec.strides, spec.kernels, strict=True)
+    for i, (channels, stride, kernel) in enumerate(layers):
+        pad = kernel // 2
+        down = nn.Conv2d(n_inputs, channels, kernel, stride=stride, padding=pad)
         trunk += _activated(down, channels, spec.batch_norm)
         smaller = ((size[0] - 1) // stride + 1, (size[1] - 1) // stride + 1)
         # what the stride cut off, so that the image comes back in its size
         extra = ((size[0] - 1) % stride, (size[1] - 1) % stride)
         up = nn.ConvTranspose2d(
-            channels, n_inputs, spec.kernel, stride=stride, padding=pad, output_padding=extra
+            channels, n_inputs, kernel, stride=stride, padding=pad, output_padding=extra
         )
         last: list[nn.Module] = [up, nn.Sigmoid()]
         mirror = _activated(up, n_inputs, False) + mirror if i else last

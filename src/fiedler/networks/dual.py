@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fiedler.networks.build import DenseMap, Standardize, build_map
+from fiedler.networks.build import DenseMap, Standardize, build_map, inverse_of
 from fiedler.networks.coder import ConvCoder, DenseCoder, build_coder
 from fiedler.networks.discriminators import GlobalCritic, LocalCritic
 from fiedler.networks.draws import drawn_from
@@ -35,7 +35,7 @@ class UnitRange(nn.Module):
         low = wide.min() if self.images else wide.mean(dim=0)
         span = float((wide.max() - low) if self.images else (wide - low).square().mean().sqrt())
         self.shift = (torch.zeros(wide.shape[1]) + low).to(self.shift)
-        self.factor.fill_(1.0 / span if span > 0 else 1.0)
+        self.factor.fill_(inverse_of(span))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Scale rows (m, d)."""

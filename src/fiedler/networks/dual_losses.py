@@ -13,22 +13,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def noisy(codes: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+def noisy(codes: Tensor, sigma: float, noise: Tensor) -> Tensor:
     """Return ``psi(z) = z * (1 + sigma * e)``, ``e`` standard normal: the noisy code of ``L_r``.
 
     Parameters
     ----------
     codes : Tensor of shape (m, d)
     sigma : float
-    generator : torch.Generator
-        On the CPU.
+    noise : Tensor of shape (m, d)
+        ``e``.
     """
-    return codes * (1.0 + sigma * torch.randn(codes.shape, generator=generator).to(codes))
+    return codes * (1.0 + sigma * noise)
 
 
-def sampled(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
+def sampled(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
     """Return ``z = mu + sigma * e`` of ``p(z|x)``, e standard normal (Kingma & Welling 2014)."""
-    noise = torch.randn(mean.shape, generator=generator).to(mean)
     return mean + (0.5 * log_variance).exp() * noise
 
 

@@ -121,7 +121,13 @@ def _compare(module: Any, example: Any, names: list[str], part: Path) -> OnnxChe
         with torch.inference_mode():
             expected = module(rows)
         expected = list(expected.values()) if isinstance(expected, dict) else [expected]
-        given = session.run(names, {"rows": rows.numpy()})
+        try:
+            given = session.run(names, {"rows": rows.numpy()})
+        except Exception as error:  # the runtime's own, of many classes
+            raise OutputError(
+                f"onnxruntime cannot run the exported network on {len(rows)} rows; nothing was "
+                f"written. It says: {error}"
+            ) from error
         for want, got in zip(expected, given, strict=True):
             reference = want.numpy()
             scale = max(float(np.abs(reference).max()), 1e-12)

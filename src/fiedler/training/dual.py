@@ -23,7 +23,7 @@ from fiedler.networks.dual_losses import (
 from fiedler.networks.short_repr import ShortRepr
 from fiedler.training.loop import Task
 from fiedler.training.precision import Precision, autocast
-from fiedler.training.processes import gather, own_part
+from fiedler.training.processes import exchange, gather, own_part
 from fiedler.training.reader import RowReader
 
 
@@ -104,14 +104,14 @@ class DualTask(Task):
             features, mean, log_variance = network.encode(rows)
             codes = mean.float()
             if w.prior:
-                codes = sampled(codes, log_variance.float(), generator)
+                codes = sampled(codes, log_variance.float(), self._noise(codes, generator, total))
             decoded = network.decoder(codes)
         decoded = gather(decoded.float(), total)
         target = gather(network.target(rows), total)
         terms = {"reconstruction": w.reconstruction * reconstruction_loss(target, decoded)}
         if w.relative:
             with autocast(self._reader.device, self._precision):
-                again = network.decoder(noisy(codes, w.noise, generator))
+                again = network.decoder(noisy(codes, w.noise, self._noise(codes, generator, total)))
             terms["relative"] = w.relative * relative_loss(decoded, gather(again.float(), total))
         terms |= self._information(features, codes, total)
         if w.prior:
@@ -120,10 +120,16 @@ class DualTask(Task):
         self.terms = {name: term.detach() for name, term in terms.items()}
         return torch.stack(list(terms.values())).sum()
 
+    @staticmethod
+    def _noise(codes: Tensor, generator: torch.Generator, total: int) -> Tensor:
+        """Return what the standard normal numbers of the whole batch are for these codes."""
+        drawn = torch.randn((total, codes.shape[1]), generator=generator)
+        return drawn[own_part(total)].to(codes)
+
     def _information(self, features: Tensor, codes: Tensor, total: int) -> dict[str, Tensor]:
         """Return the weighted information terms; the codes of others are those one row on."""
         terms: dict[str, Tensor] = {}
-        others = codes.roll(1, dims=0)
+        others = exchange(codes, total).roll(1, dims=0)[own_part(total)]
         critics: tuple[tuple[str, nn.Module], ...] = (
             ("global_information", self.module.global_critic),
             ("local_information", self.module.local_critic),
@@ -140,8 +146,10 @@ class DualTask(Task):
     def _prior(self, mean: Tensor, log_variance: Tensor, indices: np.ndarray) -> Tensor:
         if self._clusters is None:
             return prior_loss(mean, log_variance)
-        clusters = torch.from_numpy(self._clusters[indices]).to(mean.device)
-        return cluster_prior_loss(mean, log_variance, self.module.centers[clusters])
+        own = self._clusters[indices[own_part(len(indices))]]
+        centers = self.module.centers[torch.from_numpy(own).to(mean.device)]
+        # gathered, so that each process finds its own part of the centres' gradient alone
+        return cluster_prior_loss(mean, log_variance, gather(centers, len(indices)))
 
 
 class JointTask(Task):

@@ -76,6 +76,17 @@ def own_part(m: int) -> slice:
     return slice(m * rank // world, m * (rank + 1) // world)
 
 
+def _rows_of_all(part: Tensor, total: int) -> Tensor:
+    world = dist.get_world_size()
+    longest = -(-total // world)
+    padded = part.new_zeros((longest, *part.shape[1:]))
+    padded[: len(part)] = part
+    gathered = [torch.empty_like(padded) for _ in range(world)]
+    dist.all_gather(gathered, padded)
+    sizes = [total * (r + 1) // world - total * r // world for r in range(world)]
+    return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
+
+
 class _Gather(torch.autograd.Function):
     """All processes' rows in order; each keeps the gradient of its own.
 
@@ -85,15 +96,8 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, part: Tensor, total: int) -> Tensor:
-        world = dist.get_world_size()
         ctx.part = own_part(total)
-        longest = -(-total // world)
-        padded = part.new_zeros((longest, *part.shape[1:]))
-        padded[: len(part)] = part
-        gathered = [torch.empty_like(padded) for _ in range(world)]
-        dist.all_gather(gathered, padded)
-        sizes = [total * (r + 1) // world - total * r // world for r in range(world)]
-        return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
+        return _rows_of_all(part, total)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
@@ -105,6 +109,32 @@ def gather(part: Tensor, total: int) -> Tensor:
     if not several_processes():
         return part
     whole: Tensor = _Gather.apply(part, total)  # type: ignore[no-untyped-call]
+    return whole
+
+
+class _Exchange(torch.autograd.Function):
+    """All processes' rows in order; each gets the sum of the gradients that all find for its own.
+
+    Of rows that a process uses for its part of the loss alone, and others' rows among them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, total: int) -> Tensor:
+        ctx.part = own_part(total)
+        return _rows_of_all(part, total)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
+        whole = gradients[0].contiguous()
+        dist.all_reduce(whole)
+        return whole[ctx.part], None
+
+
+def exchange(part: Tensor, total: int) -> Tensor:
+    """Return the rows of all processes, some of which each uses for its own part of the loss."""
+    if not several_processes():
+        return part
+    whole: Tensor = _Exchange.apply(part, total)  # type: ignore[no-untyped-call]
     return whole
 
 

@@ -92,10 +92,11 @@ class DSCDAN(NetworkClustering):
     rounds_ : list of dict
         Of each round of the joint phase: round, known (share of the rows that were taken as known),
         clusters, changed (share of rows, against the round before, at first the graph's partition
-        or the codes), score (modularity on the graphs of rows and embeddings; without a graph of
-        the rows, as in ``"paper"``, nothing judges: the number of the round), kept (whether its
-        networks are kept: the last of the largest score or tied with it). A round that collapsed
-        ends the phase: its row says why (collapsed), and has no clusters.
+        or the codes), dimensions (columns of the embedding), score (modularity on the graphs of
+        rows and embeddings; without a graph of the rows, as in ``"paper"``, nothing judges: the
+        number of the round), kept (whether its networks are kept: the last of the largest score or
+        tied with it). A round that collapsed ends the phase: its row says why (collapsed), and has
+        no clusters.
     phases_ : dict of str to ndarray of shape (at most 2000, d), float32
         Codes after pretraining and embedding after each round, of the rows ``phase_rows_``.
     examples_ : dict of str to ndarray of shape (at most 64, d)
@@ -120,6 +121,7 @@ class DSCDAN(NetworkClustering):
     phases_: dict[str, np.ndarray]
     examples_: dict[str, np.ndarray]
     rounds_: list[dict[str, Any]]
+    _batches = "rounds"
 
     def __init__(
         self,
@@ -236,7 +238,7 @@ class DSCDAN(NetworkClustering):
         if recipe.spectral is None and graph is None:
             self._cluster_codes(reader)
         elif recipe.spectral is None:
-            self._read_out(reader, recipe, graph)
+            _warn_of_collapse(self._read_out(reader, recipe, graph))
         else:
             self._fit_rounds(fit, recipe, reader, graph)
         self.examples_ = self._examples(reader, recipe)
@@ -274,7 +276,7 @@ class DSCDAN(NetworkClustering):
         snapshots: list[rounds.Snapshot] = []
         for number in range(1, len(recipe.rounds) + 1):
             try:
-                self._fit_round(fit, recipe, reader, graph, clusters, number)
+                told = self._fit_round(fit, recipe, reader, graph, clusters, number)
             except CollapsedOutputsError as error:
                 if not snapshots:
                     raise
@@ -288,11 +290,12 @@ class DSCDAN(NetworkClustering):
                     "known": round(known, 6),
                     "clusters": self.n_clusters_,
                     "changed": round(changed, 6),
+                    "dimensions": self.embedding_.shape[1],
                 }
             )
             self.phases_[f"joint {number}"] = self.embedding_[self.phase_rows_].astype(np.float32)
             clusters = Clusters(self.labels_, self.confidence_)
-            snapshots.append(self._snapshot())
+            snapshots.append(self._snapshot(told))
             if changed <= recipe.settled:
                 break
         with self._timed("choice"):
@@ -306,7 +309,7 @@ class DSCDAN(NetworkClustering):
         graph: sp.csr_matrix | None,
         clusters: Clusters,
         number: int,
-    ) -> None:
+    ) -> str | None:
         """Train all networks for one round, and read the clusters off them."""
         network, spec = self._network, recipe.rounds[number - 1]
         with self._timed(f"joint {number}"):
@@ -317,7 +320,7 @@ class DSCDAN(NetworkClustering):
             )
             fit.train(task, spec.training, f"joint {number}")
         with self._timed(f"assignment {number}"):
-            self._read_out(reader, recipe, graph, source, spec.training.batch_size)
+            return self._read_out(reader, recipe, graph, source, spec.training.batch_size)
 
     def _tell_of_collapse(self, number: int, error: CollapsedOutputsError) -> None:
         """Record and tell that a round came to nothing, so that those before it stand."""
@@ -335,8 +338,11 @@ class DSCDAN(NetworkClustering):
         graph: sp.csr_matrix | None,
         source: Source | None = None,
         batch_size: int = 0,
-    ) -> None:
-        """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
+    ) -> str | None:
+        """Rotate the outputs to ordered eigenvectors, choose k, keep centres.
+
+        Returns what to warn of if this is what is kept.
+        """
         outputs = self._finite_outputs(reader)
         rotation = rounds.rotate(outputs, recipe, graph, source, batch_size, self._seed)
         k = self._most
@@ -347,8 +353,9 @@ class DSCDAN(NetworkClustering):
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        self._report_collapse(k, kept)
+        told = self._too_few_dimensions(k, kept)
         self._keep_partition(self._assign(k, graph))
+        return told
 
     def _cluster_codes(self, reader: RowReader) -> None:
         """Cluster the codes by k-means, as they are: the paper's ablations."""
@@ -365,13 +372,14 @@ class DSCDAN(NetworkClustering):
         smallest = min(sizes) if recipe.spectral is not None else n
         return self._n_outputs(k, n, extra=recipe.extra_outputs, batch_size=smallest)
 
-    def _snapshot(self) -> rounds.Snapshot:
+    def _snapshot(self, told: str | None) -> rounds.Snapshot:
         return rounds.Snapshot(
             module_arrays(self._network, ""),
             self._rotation,
             self.eigenvalues_,
             self.embedding_,
             self._partition,
+            told,
         )
 
     def _keep_best(self, snapshots: list[rounds.Snapshot], scores: list[float]) -> None:
@@ -385,6 +393,7 @@ class DSCDAN(NetworkClustering):
         self._rotation, self.eigenvalues_ = chosen.rotation, chosen.eigenvalues
         self.embedding_ = chosen.embedding
         self._keep_partition(chosen.partition)
+        _warn_of_collapse(chosen.told)
 
     def _phase(self, reader: RowReader, module: torch.nn.Module) -> np.ndarray:
         return outputs_of(module, self._reader(reader.rows[self.phase_rows_]))
@@ -412,3 +421,8 @@ class DSCDAN(NetworkClustering):
         estimator = super()._from_state(kept, arrays)
         restore_shown(estimator, kept, arrays)
         return estimator
+
+
+def _warn_of_collapse(told: str | None) -> None:
+    if told:
+        warn_user(told, CollapsedOutputsWarning)

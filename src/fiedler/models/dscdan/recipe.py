@@ -70,7 +70,7 @@ class Round(ShortRepr):
     training : Training or "auto"
         ``"auto"``: 1,500 steps of 1,024 rows for images, three tenths of their number where that
         is less, but at least 400, and a third of this with a learned graph; 600 for vectors, 360
-        with a learned graph.
+        with a learned graph, of up to 2,000 vectors 400 and 100 steps of all.
     """
 
     graph: Any = None
@@ -117,7 +117,7 @@ class DSCDANRecipe(ShortRepr):
         Whether the global critic sees the whole feature map, as published, or its mean over the
         places.
     pretraining : Training, None or "auto"
-        Of the autoencoder alone.
+        Of the autoencoder alone. ``"auto"``: 200 steps of 256 rows.
     spectral : DenseMap or None
         The spectral network, from codes to outputs. None: no joint phase; without a graph k-means
         clusters the codes, with one they are rotated to its eigenvectors first.
@@ -285,6 +285,11 @@ def check_codes(
             f"is no graph; got n_components={n_components}, leave it out."
         )
     if recipe.graph is not None:
+        if not isinstance(n_clusters, str) and recipe.n_codes < int(str(n_clusters)):
+            raise InputError(
+                f"spectral=None reads {n_clusters} clusters off as many eigenvectors made of the "
+                f"codes, but there are n_codes={recipe.n_codes}: raise it."
+            )
         return
     if isinstance(n_clusters, str) or assign not in ("auto", "kmeans"):
         raise InputError(

@@ -43,6 +43,8 @@ class Snapshot:
     eigenvalues : ndarray of shape (n_components,) or None
     embedding : ndarray of shape (n, n_components)
     partition : Partition
+    told : str or None
+        What to warn of where this round is kept.
     """
 
     weights: dict[str, np.ndarray]
@@ -50,6 +52,7 @@ class Snapshot:
     eigenvalues: np.ndarray | None
     embedding: np.ndarray
     partition: Partition
+    told: str | None
 
 
 def clusters_of_codes(network: DualNetwork, reader: RowReader, k: int, seed: int) -> Clusters:

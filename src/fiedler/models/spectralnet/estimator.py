@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fiedler import persistence
-from fiedler.exceptions import SmallNetworkWarning, warn_user
+from fiedler.exceptions import CollapsedOutputsWarning, SmallNetworkWarning, warn_user
 from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, warn_disconnected
@@ -127,6 +127,8 @@ class SpectralNet(NetworkClustering):
     >>> net.predict(images[1500:]).shape  # doctest: +SKIP
     (297,)
     """
+
+    _batches = "training"
 
     def __init__(
         self,
@@ -338,7 +340,9 @@ class SpectralNet(NetworkClustering):
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        self._report_collapse(k, kept)
+        told = self._too_few_dimensions(k, kept)
+        if told:
+            warn_user(told, CollapsedOutputsWarning)
         partition = self._assign(k, space.graph)
         self._keep_partition(partition)
 
