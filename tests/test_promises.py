@@ -558,9 +558,8 @@ def test_a_model_made_elsewhere_loads_on_the_cpu(
     with pytest.warns(UserWarning, match="made for device='cuda:1', .* it runs on the CPU"):
         loaded = fiedler.load(path)
     assert loaded.get_params()["device"] == "cpu"
-    assert_alike(
-        outputs(loaded, NEW), outputs(model, NEW)
-    )  # which was made on a GPU if one is here
+    # alike: the model was made on a GPU if one is here
+    assert_alike(outputs(loaded, NEW), outputs(model, NEW))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert fiedler.load(path, device="cpu").get_params()["device"] == "cpu"

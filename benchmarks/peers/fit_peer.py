@@ -27,10 +27,12 @@ METHODS = ("DEC", "IDEC", "VaDE", "N2D", UMAP_METHOD)
 
 def clustpy_labels(method: str, rows: np.ndarray, k: int, seed: int) -> np.ndarray:
     """Labels of one of ClustPy's methods."""
-    # torchvision's compiled part is of another build of torch than the CPU's; ClustPy imports it
-    # for networks and sets that are not used here, and that fails where these are not known.
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        # Its compiled part is of another build of torch than the CPU's. ClustPy imports it for
+        # networks and sets that are not used here, and that fails where these are not known.
+        for name in ("nms", "qnms"):
             kinds = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             torch.library.define(f"torchvision::{name}", kinds)
     from clustpy import deep

@@ -268,6 +268,11 @@ class NetworkClustering(
             raise CollapsedOutputsError(what)
         return what
 
+    @staticmethod
+    def _warn_of_collapse(told: str | None) -> None:
+        if told:
+            warn_user(told, CollapsedOutputsWarning)
+
     def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
         if self.assign == "auto" and graph is not None:
             device = str(self._device)

@@ -23,7 +23,7 @@ from fiedler.networks.dual_losses import (
 from fiedler.networks.short_repr import ShortRepr
 from fiedler.training.loop import Task
 from fiedler.training.precision import Precision, autocast
-from fiedler.training.processes import exchange, gather, own_part
+from fiedler.training.processes import gather, own_part
 from fiedler.training.reader import RowReader
 
 
@@ -129,7 +129,7 @@ class DualTask(Task):
     def _information(self, features: Tensor, codes: Tensor, total: int) -> dict[str, Tensor]:
         """Return the weighted information terms; the codes of others are those one row on."""
         terms: dict[str, Tensor] = {}
-        others = exchange(codes, total).roll(1, dims=0)[own_part(total)]
+        others = gather(codes, total, summed=True).roll(1, dims=0)[own_part(total)]
         critics: tuple[tuple[str, nn.Module], ...] = (
             ("global_information", self.module.global_critic),
             ("local_information", self.module.local_critic),

@@ -76,65 +76,45 @@ def own_part(m: int) -> slice:
     return slice(m * rank // world, m * (rank + 1) // world)
 
 
-def _rows_of_all(part: Tensor, total: int) -> Tensor:
-    world = dist.get_world_size()
-    longest = -(-total // world)
-    padded = part.new_zeros((longest, *part.shape[1:]))
-    padded[: len(part)] = part
-    gathered = [torch.empty_like(padded) for _ in range(world)]
-    dist.all_gather(gathered, padded)
-    sizes = [total * (r + 1) // world - total * r // world for r in range(world)]
-    return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
-
-
 class _Gather(torch.autograd.Function):
-    """All processes' rows in order; each keeps the gradient of its own.
-
-    Each process computes the whole loss from the gathered rows, so its own slice of the gradient
-    is complete already: nothing is summed on the way back.
-    """
+    """All processes' rows in order; each gets the gradient of its own."""
 
     @staticmethod
-    def forward(ctx: Any, part: Tensor, total: int) -> Tensor:
-        ctx.part = own_part(total)
-        return _rows_of_all(part, total)
+    def forward(ctx: Any, part: Tensor, total: int, summed: bool) -> Tensor:
+        world = dist.get_world_size()
+        ctx.part, ctx.summed = own_part(total), summed
+        longest = -(-total // world)
+        padded = part.new_zeros((longest, *part.shape[1:]))
+        padded[: len(part)] = part
+        gathered = [torch.empty_like(padded) for _ in range(world)]
+        dist.all_gather(gathered, padded)
+        sizes = [total * (r + 1) // world - total * r // world for r in range(world)]
+        return torch.cat([rows[:size] for rows, size in zip(gathered, sizes, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
-        return gradients[0][ctx.part].contiguous(), None
-
-
-def gather(part: Tensor, total: int) -> Tensor:
-    """Return the outputs for the whole batch of ``total`` rows from each process's part."""
-    if not several_processes():
-        return part
-    whole: Tensor = _Gather.apply(part, total)  # type: ignore[no-untyped-call]
-    return whole
-
-
-class _Exchange(torch.autograd.Function):
-    """All processes' rows in order; each gets the sum of the gradients that all find for its own.
-
-    Of rows that a process uses for its part of the loss alone, and others' rows among them.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, part: Tensor, total: int) -> Tensor:
-        ctx.part = own_part(total)
-        return _rows_of_all(part, total)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
-        whole = gradients[0].contiguous()
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None]:
+        if not ctx.summed:
+            return gradients[0][ctx.part].contiguous(), None, None
+        whole = gradients[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(whole)
-        return whole[ctx.part], None
+        return whole[ctx.part], None, None
 
 
-def exchange(part: Tensor, total: int) -> Tensor:
-    """Return the rows of all processes, some of which each uses for its own part of the loss."""
+def gather(part: Tensor, total: int, *, summed: bool = False) -> Tensor:
+    """Return the rows of the whole batch of ``total`` from each process's part.
+
+    Parameters
+    ----------
+    part : Tensor of shape (m, ...)
+    total : int
+    summed : bool
+        How a part gets its gradient. False: each process computes the whole loss from the rows, so
+        its own slice of the gradient is complete. True: each computes its own part of the loss,
+        with others' rows among them, so what all find is summed.
+    """
     if not several_processes():
         return part
-    whole: Tensor = _Exchange.apply(part, total)  # type: ignore[no-untyped-call]
+    whole: Tensor = _Gather.apply(part, total, summed)  # type: ignore[no-untyped-call]
     return whole
 
 

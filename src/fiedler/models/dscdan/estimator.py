@@ -238,7 +238,7 @@ class DSCDAN(NetworkClustering):
         if recipe.spectral is None and graph is None:
             self._cluster_codes(reader)
         elif recipe.spectral is None:
-            _warn_of_collapse(self._read_out(reader, recipe, graph))
+            self._warn_of_collapse(self._read_out(reader, recipe, graph))
         else:
             self._fit_rounds(fit, recipe, reader, graph)
         self.examples_ = self._examples(reader, recipe)
@@ -393,7 +393,7 @@ class DSCDAN(NetworkClustering):
         self._rotation, self.eigenvalues_ = chosen.rotation, chosen.eigenvalues
         self.embedding_ = chosen.embedding
         self._keep_partition(chosen.partition)
-        _warn_of_collapse(chosen.told)
+        self._warn_of_collapse(chosen.told)
 
     def _phase(self, reader: RowReader, module: torch.nn.Module) -> np.ndarray:
         return outputs_of(module, self._reader(reader.rows[self.phase_rows_]))
@@ -421,8 +421,3 @@ class DSCDAN(NetworkClustering):
         estimator = super()._from_state(kept, arrays)
         restore_shown(estimator, kept, arrays)
         return estimator
-
-
-def _warn_of_collapse(told: str | None) -> None:
-    if told:
-        warn_user(told, CollapsedOutputsWarning)

@@ -274,7 +274,7 @@ _SMALL_CODER = DenseCoder((64,), batch_norm=False)
 
 
 def check_codes(
-    recipe: DSCDANRecipe, n_clusters: object, assign: str, n_components: int | None
+    recipe: DSCDANRecipe, n_clusters: int | str, assign: str, n_components: int | None
 ) -> None:
     """Refuse what asks for eigenvectors where a recipe clusters the codes."""
     if recipe.spectral is not None:
@@ -285,7 +285,7 @@ def check_codes(
             f"is no graph; got n_components={n_components}, leave it out."
         )
     if recipe.graph is not None:
-        if not isinstance(n_clusters, str) and recipe.n_codes < int(str(n_clusters)):
+        if not isinstance(n_clusters, str) and recipe.n_codes < n_clusters:
             raise InputError(
                 f"spectral=None reads {n_clusters} clusters off as many eigenvectors made of the "
                 f"codes, but there are n_codes={recipe.n_codes}: raise it."

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fiedler import persistence
-from fiedler.exceptions import CollapsedOutputsWarning, SmallNetworkWarning, warn_user
+from fiedler.exceptions import SmallNetworkWarning, warn_user
 from fiedler.graph import KNN, given_graph
 from fiedler.graph.known_labels import check_known_labels
 from fiedler.models.counts import check_cluster_count, warn_disconnected
@@ -340,9 +340,7 @@ class SpectralNet(NetworkClustering):
         self._rotation = np.ascontiguousarray(rotation.weights[:, :kept])
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
-        told = self._too_few_dimensions(k, kept)
-        if told:
-            warn_user(told, CollapsedOutputsWarning)
+        self._warn_of_collapse(self._too_few_dimensions(k, kept))
         partition = self._assign(k, space.graph)
         self._keep_partition(partition)
 
