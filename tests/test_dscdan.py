@@ -196,6 +196,24 @@ def test_decoder_gives_rows_back_in_their_shape(spec: Any, shape: tuple[int, ...
         assert 0 <= float(decoded.min()) <= float(decoded.max()) <= 1
 
 
+def test_decoder_s_convolutions_are_torchs_transposed() -> None:
+    spec = ConvCoder((4, 6, 5), (1, 2, 3), kernel=(3, 5, 1), width=None)
+    decoder = build_coder(spec, (11, 8), 6, seed=0).decoder
+    layers = [m for m in decoder.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
+    assert len(layers) == 3
+    for layer in layers:
+        assert layer.bias is not None
+        maps = numbers(2, layer.in_channels, 4, 3).requires_grad_()
+        given = maps, layer.weight, layer.bias
+        wanted = torch.nn.ConvTranspose2d.forward(layer, maps)
+        found = layer(maps)
+        torch.testing.assert_close(found, wanted)
+        upstream = numbers(*found.shape, seed=1)
+        gradients = (torch.autograd.grad(out, given, upstream) for out in (found, wanted))
+        for own, torchs in zip(*gradients, strict=True):
+            torch.testing.assert_close(own, torchs)
+
+
 def test_unit_range_and_back() -> None:
     rows = numbers(50, 4) * 30 + 7
     for images in (True, False):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -332,6 +333,16 @@ def test_a_known_shift() -> None:
     torch.testing.assert_close(shifted[..., -1], darkest, atol=1e-5, rtol=0)
     mirrored = warp(images, torch.tensor([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).expand(2, 2, 3))
     torch.testing.assert_close(mirrored, images.flip(-1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 12), (2, 1, 5)])
+def test_warp_is_torchs_affine_sampling(shape: tuple[int, int, int]) -> None:
+    images = pictures(5, *shape)
+    views = random_views(5, RandomAffine(25, 0.3, 0.1, 0.4, flip=True), generator())
+    grid = F.affine_grid(views, [5, *shape], align_corners=False)
+    darkest = images.amin(dim=(1, 2, 3), keepdim=True)
+    wanted = F.grid_sample(images - darkest, grid, align_corners=False) + darkest
+    torch.testing.assert_close(warp(images, views), wanted, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(

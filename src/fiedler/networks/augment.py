@@ -83,7 +83,18 @@ def warp(images: Tensor, views: Tensor) -> Tensor:
     views : Tensor of shape (m, 2, 3)
         Of :func:`random_views`.
     """
-    grid = F.affine_grid(views.to(images), list(images.shape), align_corners=False)
+    grid = _grid(views.to(images), *images.shape[2:])
     # so that a constant added to an image costs nothing at its borders
     darkest = images.amin(dim=(1, 2, 3), keepdim=True)
     return F.grid_sample(images - darkest, grid, align_corners=False) + darkest
+
+
+def _grid(views: Tensor, height: int, width: int) -> Tensor:
+    """Return ``F.affine_grid`` (m, height, width, 2), by sums instead of products: much faster."""
+    across, down = (
+        (torch.arange(size, device=views.device, dtype=views.dtype) * 2.0 + 1.0) / size - 1.0
+        for size in (width, height)
+    )
+    columns = views[:, :, 0, None] * across
+    rows = views[:, :, 1, None] * down + views[:, :, 2, None]
+    return (columns[:, :, None, :] + rows[:, :, :, None]).permute(0, 2, 3, 1)
