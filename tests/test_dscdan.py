@@ -498,10 +498,16 @@ def test_the_published_procedure_is_that_of_the_paper() -> None:
     assert isinstance(settle(paper, (50,), 10_000).coder, DenseCoder)
 
 
-def test_few_images_are_trained_on_for_fewer_steps() -> None:
-    for n, steps in ((500, [400, 133]), (2000, [600, 200]), (70_000, [1500, 500])):
-        rounds = settle(DSCDANRecipe(), (28, 28), n).rounds
-        assert [spec.training.steps for spec in rounds] == steps
+def test_images_are_trained_on_by_their_number() -> None:
+    unknown = DSCDANRecipe(rounds=tuple(replace(spec, known=0) for spec in DSCDANRecipe().rounds))
+    for n, steps, other in (
+        (500, [1500, 500], [400, 133]),
+        (2000, [1500, 500], [600, 200]),
+        (70_000, [3000, 1000], [1500, 500]),
+    ):
+        for recipe, wanted in ((DSCDANRecipe(), steps), (unknown, other)):
+            rounds = settle(recipe, (28, 28), n).rounds
+            assert [spec.training.steps for spec in rounds] == wanted
     vectors = settle(DSCDANRecipe(), (50,), 10_000).rounds
     assert [spec.training.steps for spec in vectors] == [600, 360]
 

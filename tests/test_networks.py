@@ -24,6 +24,7 @@ from fiedler.networks import (
     build_autoencoder,
     build_map,
     contrastive_loss,
+    known_pair_loss,
     orthonormal_weights,
     pair_loss,
     random_views,
@@ -189,6 +190,30 @@ def test_pair_loss_is_its_sum() -> None:
     left, right = tensor(7, 3, seed=1), tensor(7, 3, seed=2)
     wanted = np.mean([float(((a - b) ** 2).sum()) for a, b in zip(left, right, strict=True)])
     assert float(pair_loss(left, right)) == pytest.approx(wanted, rel=1e-12)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 9), st.integers(-1, 4))
+def test_known_pair_loss_is_its_sum(seed: int, m: int, most: int) -> None:
+    left, right = tensor(m, 3, seed=seed), tensor(m, 3, seed=seed + 1)
+    labels = np.random.default_rng(seed).integers(-1, most + 1, 2 * m)
+    y = torch.cat([left, right]).numpy()
+    total = 0.0
+    for i in range(2 * m):
+        own = float(((y[i] - y[(i + m) % (2 * m)]) ** 2).sum())
+        others = [j for j in range(2 * m) if j != i and labels[i] == labels[j] >= 0]
+        if others:
+            own = (own + np.mean([((y[i] - y[j]) ** 2).sum() for j in others])) / 2.0
+        total += own / (2 * m)
+    got = known_pair_loss(left, right, torch.from_numpy(labels))
+    assert float(got) == pytest.approx(total, rel=1e-9)
+
+
+def test_known_pair_loss_s_gradient() -> None:
+    left, right = (tensor(5, 2, seed=seed).requires_grad_() for seed in (1, 2))
+    labels = torch.tensor([0, 0, 2, 2, -1, 2, 0, 1, 1, -1])
+    assert torch.autograd.gradcheck(lambda a, b: known_pair_loss(a, b, labels), (left, right))
+    alone = known_pair_loss(left, right, torch.arange(10))
+    assert alone.item() == pytest.approx(pair_loss(left, right).item())
 
 
 @pytest.mark.parametrize("margin", [1.0, 3.0])

@@ -19,6 +19,7 @@ from fiedler import DSCDAN, DSCDANRecipe, Round, SpectralNet, SpectralNetRecipe
 from fiedler.evaluation import accuracy
 from fiedler.exceptions import InputError
 from fiedler.graph import KNN, SearchOptions
+from fiedler.graph.known_labels import UNKNOWN
 from fiedler.models.dscdan.recipe import settle as settle_rounds
 from fiedler.models.self_training import (
     Clusters,
@@ -144,10 +145,12 @@ def test_known_rows_cut_the_edges_between_clusters() -> None:
     graph, _ = graph_of(rows, 2)
     labels = (rows[:, 0] > 1).astype(np.int64)
     known = with_known(graph, Clusters(labels, np.ones(200)), 1.0, seed=0)
-    entries = known.tocoo()
+    np.testing.assert_array_equal(known.labels, labels)
+    entries = known.matrix.tocoo()
     assert (labels[entries.row] == labels[entries.col]).all()
     unsure = with_known(graph, Clusters(labels, np.zeros(200)), 1.0, seed=0)
-    assert (unsure != graph).nnz == 0
+    assert (unsure.labels == UNKNOWN).all()
+    assert (unsure.matrix != graph).nnz == 0
 
 
 def test_rows_on_borders_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,8 +201,9 @@ def test_a_network_is_trained_on_what_is_known(monkeypatch: pytest.MonkeyPatch) 
     found = clusters_of_graph(seen[1], 10, 10, seed=net._seed)
     assert found is not None
     wanted = with_known(seen[1], found, 0.7, seed=net._seed)
-    assert (seen[0] != wanted).nnz == 0
-    assert (seen[0] != seen[1]).nnz > 0
+    np.testing.assert_array_equal(seen[0].labels, wanted.labels)
+    assert (seen[0].matrix != wanted.matrix).nnz == 0
+    assert (seen[0].matrix != seen[1]).nnz > 0
 
 
 def test_given_labels_join_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

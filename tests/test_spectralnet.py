@@ -777,8 +777,13 @@ def test_what_auto_stands_for() -> None:
     assert sum(many.network.widths) > sum(few.network.widths)
     assert few.views is many.views is None
     assert few.training.batch_size >= 500
-    steps = [settle(SpectralNetRecipe(), (28, 28), n).training.steps for n in (500, 2000, 50_000)]
-    assert steps == [400, 600, 1500]
+    for recipe, steps, rows in (
+        (SpectralNetRecipe(), [1500, 1500, 2250, 3000], 256),
+        (SpectralNetRecipe(known=0), [400, 600, 1500, 1500], 1024),
+    ):
+        found = [settle(recipe, (28, 28), n).training for n in (500, 2000, 30_000, 50_000)]
+        assert [training.steps for training in found] == steps
+        assert {training.batch_size for training in found} == {rows}
     tiny = settle(SpectralNetRecipe(), (2, 30), 500)
     assert isinstance(tiny.network, DenseMap)
     coded = settle(SpectralNetRecipe(codes=Autoencoder()), (28, 28), 5000)

@@ -516,11 +516,32 @@ def test_pair_loss_estimates_that_of_the_whole_graph(normalized: bool, method: A
     assert wanted == pytest.approx(oracle, rel=1e-3)
 
 
-def dense_loss(forward: Forward, affinity: np.ndarray, normalized: bool) -> float:
-    """The mean of W |y_i - y_j|^2 with Y^T B Y = n I, by double sums in float64."""
+def test_all_pairs_of_known_clusters_count_half() -> None:
+    n, graph = 12, ring_graph(12)
+    known = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, -1, -1, -1])
+    forward = forward_of(n)
+    got = PairTask(forward, graph, 40_000, known=known).loss(0, rng_of(0)).item()
+    affinity = graph.toarray()
+    degrees = affinity.sum(axis=1)
+    # what a batch draws: each row in proportion to its degree, of its cluster any other
+    chance = np.outer(degrees, degrees) * (known[:, None] == known) * (known >= 0)
+    together = degrees[:, None] * chance / chance.sum(axis=1, keepdims=True).clip(min=1e-9)
+    drawn = affinity * np.where(known >= 0, 0.5, 1.0)[:, None]
+    wanted = dense_loss(forward, drawn + 0.5 * together, True, affinity)
+    assert got == pytest.approx(wanted, rel=0.02)
+
+
+def dense_loss(
+    forward: Forward, affinity: np.ndarray, normalized: bool, measured: np.ndarray | None = None
+) -> float:
+    """The mean of W |y_i - y_j|^2 with Y^T B Y = n I, by double sums in float64.
+
+    B is made of the degrees of W, or of another affinity.
+    """
+    measured = affinity if measured is None else measured
     with torch.no_grad():
         outputs = forward.module(forward.reader.take(np.arange(len(affinity)))).double().numpy()
-    degrees = affinity.sum(axis=1)
+    degrees = measured.sum(axis=1)
     measure = degrees / degrees.mean() if normalized else np.ones(len(affinity))
     gram = outputs.T @ (outputs * measure[:, None]) / len(affinity)
     y = outputs @ np.linalg.inv(np.linalg.cholesky(gram)).T

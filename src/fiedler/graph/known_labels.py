@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -12,6 +14,22 @@ from fiedler.exceptions import InputError
 UNKNOWN = -1
 # Partners that a row with a known label is tied to; more make the few labels outweigh the graph.
 _PARTNERS = 5
+
+
+@dataclass(frozen=True)
+class KnownGraph:
+    """A graph whose rows are in part of known label.
+
+    Attributes
+    ----------
+    matrix : csr_matrix of shape (n, n)
+        Symmetric affinity, the labels worked in (:func:`constrain_graph`).
+    labels : ndarray of shape (n,), int64
+        -1 where unknown.
+    """
+
+    matrix: sp.csr_matrix
+    labels: np.ndarray
 
 
 def check_known_labels(labels: object, n: int) -> np.ndarray:

@@ -14,15 +14,16 @@ from torch import Tensor
 from fiedler.data.gradients import gradient_histograms
 from fiedler.data.upright import upright_rows
 from fiedler.graph import SearchOptions
-from fiedler.graph.known_labels import constrain_graph
+from fiedler.graph.known_labels import KnownGraph, constrain_graph
 from fiedler.networks import RandomAffine
 from fiedler.progress import ProgressCallback
 from fiedler.training import Checkpoint, Task, Training, train
 from fiedler.training.processes import from_first
 from fiedler.training.spectral import BatchTask, Forward, PairTask, WholeTask
 
-# A graph of all rows, or the affinity among the rows of a batch by their numbers.
-Source: TypeAlias = sp.csr_matrix | Callable[[np.ndarray], Tensor]
+# A graph of all rows, maybe with known labels, or the affinity among the rows of a batch by their
+# numbers.
+Source: TypeAlias = sp.csr_matrix | KnownGraph | Callable[[np.ndarray], Tensor]
 
 
 @dataclass
@@ -133,6 +134,9 @@ def map_task(
 
     A graph of no more rows than a batch holds is trained on whole, unless there are views.
     """
+    known = None
+    if isinstance(source, KnownGraph):
+        source, known = source.matrix, source.labels
     if not isinstance(source, sp.csr_matrix):
         return BatchTask(forward, source, batch_size, normalized=normalized, alternate=alternate)
     if len(forward.reader) <= batch_size and views is None:
@@ -142,6 +146,7 @@ def map_task(
         source,
         batch_size,
         normalized=normalized,
+        known=known,
         views=views,
         image_shape=image_shape,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from fiedler.graph.known_labels import UNKNOWN, constrain_graph
+from fiedler.graph.known_labels import UNKNOWN, KnownGraph, constrain_graph
 from fiedler.models.readout import choose_clusters
 from fiedler.partition import nearest_center
 from fiedler.partition.assign import vectors_wanted
@@ -116,7 +116,7 @@ def surest(clusters: Clusters, share: float) -> np.ndarray:
     return known
 
 
-def with_known(graph: sp.csr_matrix, clusters: Clusters, share: float, seed: int) -> sp.csr_matrix:
+def with_known(graph: sp.csr_matrix, clusters: Clusters, share: float, seed: int) -> KnownGraph:
     """Return the graph with the surest share of the rows taken as known."""
     known = surest(clusters, share)
-    return constrain_graph(graph, known, np.random.default_rng(seed))
+    return KnownGraph(constrain_graph(graph, known, np.random.default_rng(seed)), known)

@@ -7,7 +7,12 @@ from fiedler.networks.batch_affinity import batch_affinity
 from fiedler.networks.build import ConvMap, DenseMap, build_autoencoder, build_map
 from fiedler.networks.capacity import vc_capacity
 from fiedler.networks.coder import ConvCoder, DenseCoder
-from fiedler.networks.losses import contrastive_loss, pair_loss, spectral_loss
+from fiedler.networks.losses import (
+    contrastive_loss,
+    known_pair_loss,
+    pair_loss,
+    spectral_loss,
+)
 from fiedler.networks.orthonormal import OrthonormalLayer, orthonormal_weights
 
 __all__ = [
@@ -21,6 +26,7 @@ __all__ = [
     "build_autoencoder",
     "build_map",
     "contrastive_loss",
+    "known_pair_loss",
     "orthonormal_weights",
     "pair_loss",
     "random_views",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fiedler.exceptions import InputError
 from fiedler.networks.augment import RandomAffine, random_views, warp
 from fiedler.networks.build import as_images, from_images
-from fiedler.networks.losses import pair_loss, spectral_loss
+from fiedler.networks.losses import known_pair_loss, pair_loss, spectral_loss
 from fiedler.networks.orthonormal import Orthonormalization, orthonormal_weights
 from fiedler.training.loop import Task
 from fiedler.training.precision import Precision, autocast
@@ -76,6 +76,9 @@ class PairTask(Task):
     normalized : bool
         Orthonormal in the measure of the degrees (random-walk Laplacian), else in that of the rows
         (unnormalised Laplacian).
+    known : ndarray of shape (n,), int64, or None
+        Cluster of each row, -1 where unknown: all pairs of one in a batch count, with half of the
+        weight of their rows.
     views : RandomAffine or None
         Random views of images.
     image_shape : tuple of int or None
@@ -91,6 +94,7 @@ class PairTask(Task):
         batch_size: int,
         *,
         normalized: bool = True,
+        known: np.ndarray | None = None,
         views: RandomAffine | None = None,
         image_shape: tuple[int, ...] | None = None,
         same_row: float = 0.5,
@@ -102,6 +106,7 @@ class PairTask(Task):
         self._steps_to(upper.data)
         self._factors = None if normalized else _inverse_root_degrees(graph)
         self._pairs, self._views, self._shape = batch_size // 2, views, image_shape
+        self._known = known
         self._same_row = same_row if views is not None else 0.0
         self.steps_per_epoch = max(1, graph.shape[0] // batch_size)
 
@@ -134,7 +139,11 @@ class PairTask(Task):
             measured = outputs * (factors / factors.square().mean().sqrt())[:, None]
         weights = self._forward.weights(measured)
         ends = outputs.to(weights.dtype) @ weights
-        return pair_loss(ends[: self._pairs], ends[self._pairs :])
+        left, right = ends[: self._pairs], ends[self._pairs :]
+        if self._known is None:
+            return pair_loss(left, right)
+        labels = torch.from_numpy(self._known[indices]).to(ends.device)
+        return known_pair_loss(left, right, labels)
 
     def _seen(self, rows: Tensor, total: int, rng: np.random.Generator) -> Tensor:
         """Return rows through random views."""

@@ -15,7 +15,7 @@ from fiedler.models.spectralnet.recipe import (
     are_images,
     check_part,
     find_named,
-    image_steps,
+    map_training,
     settle_comparison,
 )
 from fiedler.networks import DenseMap, RandomAffine
@@ -68,9 +68,9 @@ class Round(ShortRepr):
         own graphs' partitions teach more wrong than right, none, and seven tenths with a learned
         graph. None where ``graph`` is a :class:`BatchAffinity`.
     training : Training or "auto"
-        ``"auto"``: 1,500 steps of 1,024 rows for images, three tenths of their number where that
-        is less, but at least 400, and a third of this with a learned graph; 600 for vectors, 360
-        with a learned graph, of up to 2,000 vectors 400 and 100 steps of all.
+        ``"auto"``: for images as SpectralNet's map is trained, a third as long with a learned
+        graph; 600 steps of 1,024 rows for vectors, 360 with a learned graph, of up to 2,000 vectors
+        400 and 100 steps of all.
     """
 
     graph: Any = None
@@ -173,7 +173,7 @@ class DSCDANRecipe(ShortRepr):
     upright: Any = "auto"
     gradients: Any = "auto"
     joint_weight: float = 0.1
-    joint_batch: int = 128
+    joint_batch: int = 32
     cluster_prior: bool = True
     normalized: bool = True
     orthonormalization: Orthonormalization = "cholesky"
@@ -345,6 +345,7 @@ def _settled_round(spec: Round, n_rows: int, images: bool, viewed: bool) -> Roun
     if n_rows <= FEW_ROWS and not images:
         steps = 100 if learned else 400
         return replace(spec, training=Training(steps, FEW_ROWS, 1e-3 if learned else 1e-2))
-    first = image_steps(n_rows)
-    first, later = (first, first // 3) if images else (600, 360)
-    return replace(spec, training=Training(steps=later if learned else first))
+    if not images:
+        return replace(spec, training=Training(steps=360 if learned else 600))
+    training = map_training(n_rows, known=spec.known > 0)
+    return replace(spec, training=replace(training, steps=training.steps // (3 if learned else 1)))

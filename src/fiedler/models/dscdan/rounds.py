@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fiedler.graph import KNN
-from fiedler.graph.known_labels import UNKNOWN
+from fiedler.graph.known_labels import UNKNOWN, KnownGraph
 from fiedler.models.dscdan.recipe import DSCDANRecipe, LearnedGraph, Round
 from fiedler.models.fitting import Fit, Source, fit_graph, map_task
 from fiedler.models.readout import rotate_by_batches
@@ -164,7 +164,9 @@ def rotate(
         return rotate_by_batches(
             outputs, source, batch_size, normalized=recipe.normalized, seed=seed
         )
-    return rayleigh_ritz(outputs, source if graph is None else graph, normalized=recipe.normalized)
+    if graph is None:
+        graph = source.matrix if isinstance(source, KnownGraph) else source
+    return rayleigh_ritz(outputs, graph, normalized=recipe.normalized)
 
 
 def changed_share(before: np.ndarray, after: np.ndarray) -> float:
