@@ -88,8 +88,8 @@ class Round(ShortRepr):
             raise InputError("self-training needs a graph of all rows, not a BatchAffinity.")
 
 
-# The second round adds half a point and more, a tenth where the first has learned from a good
-# partition of the graph.
+# The second round adds half a point and more, but nothing where the first has learned from a
+# partition of the graph and hardly differs from it: then it is left out (``settled``).
 _ROUNDS = (Round(), Round(LearnedGraph("hidden")))
 
 
@@ -127,7 +127,8 @@ class DSCDANRecipe(ShortRepr):
     rounds : tuple of Round
         The joint phase. By default one on the graph of the rows, then one on the learned graph.
     settled : float
-        Rounds end when no larger share of the rows changes its cluster.
+        Rounds end when no larger share of the rows changes its cluster; the first is compared with
+        the clusters that it was given.
     views : RandomAffine, None or "auto"
         Random views of images that shall stay together: beyond the paper. ``"auto"``: for images.
     upright : bool or "auto"
@@ -168,7 +169,7 @@ class DSCDANRecipe(ShortRepr):
     spectral: Any = _SPECTRAL
     graph: Any = _GRAPH
     rounds: tuple[Round, ...] = _ROUNDS
-    settled: float = 0.001
+    settled: float = 0.02
     views: Any = "auto"
     upright: Any = "auto"
     gradients: Any = "auto"
