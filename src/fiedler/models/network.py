@@ -17,11 +17,12 @@ from torch import nn
 from fiedler.data.checks import check_choice, check_whole, is_whole
 from fiedler.exceptions import CollapsedOutputsError, CollapsedOutputsWarning, InputError, warn_user
 from fiedler.graph import SearchOptions
+from fiedler.graph.known_labels import UNKNOWN, KnownGraph
 from fiedler.graph.laplacian import ordered_components
 from fiedler.models.counts import check_count
 from fiedler.models.estimator import SavedEstimator
 from fiedler.models.exported import ExportedNetwork
-from fiedler.models.fitting import Fit
+from fiedler.models.fitting import Fit, Source
 from fiedler.models.identity import digest_rows, recipe_text
 from fiedler.models.rows import (
     check_rows,
@@ -31,7 +32,13 @@ from fiedler.models.rows import (
     seed_from,
     without_channel,
 )
-from fiedler.partition import Partition, assign_labels, nearest_center, rebuilt_partition
+from fiedler.partition import (
+    Partition,
+    assign_labels,
+    known_partition,
+    nearest_center,
+    rebuilt_partition,
+)
 from fiedler.partition.assign import ASSIGNMENTS, Assignment
 from fiedler.training import Checkpoint, RowReader, far_offset, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
@@ -41,6 +48,8 @@ from fiedler.training.processes import from_first
 _NEED_ALL = ("cluster_qr", "discretize")
 # Fewer rows of a batch than this for each output leave its orthonormality to chance.
 _ROWS_PER_OUTPUT = 4
+# Of so large a share of the rows clusters must be known to be read out as they were learned.
+_NEARLY_ALL = 0.9
 
 
 def refuse_diverged(outputs: np.ndarray, what: str) -> None:
@@ -273,7 +282,14 @@ class NetworkClustering(
         if told:
             warn_user(told, CollapsedOutputsWarning)
 
-    def _assign(self, k: int, graph: sp.csr_matrix | None) -> Partition:
+    def _assign(
+        self, k: int, graph: sp.csr_matrix | None, source: Source | None = None
+    ) -> Partition:
+        """Return the clusters that were learned, if k were known, or read k off the embedding."""
+        if self.assign == "auto" and isinstance(source, KnownGraph):
+            learned = self._learned(k, source.labels)
+            if learned is not None:
+                return learned
         if self.assign == "auto" and graph is not None:
             device = str(self._device)
             options = SearchOptions(recall=self.recall, seed=self._seed, device=device)
@@ -285,6 +301,14 @@ class NetworkClustering(
             affinity=graph,
             random_state=self._seed,
         )
+
+    def _learned(self, k: int, known: np.ndarray) -> Partition | None:
+        """Return the known clusters as they were learned, None where few are known or one is lost."""
+        rows = known != UNKNOWN
+        if rows.mean() < _NEARLY_ALL or len(np.unique(known[rows])) != k:
+            return None
+        found = known_partition(self.embedding_, known)
+        return found if len(np.unique(found.labels)) == k else None
 
     def _begin(self, rows: Any, recipe: Any, n_outputs: int, **more: Any) -> Fit:
         """Build the network and what the stages of a fit share.

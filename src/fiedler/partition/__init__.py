@@ -3,7 +3,7 @@
 from fiedler.partition.assign import assign_labels
 from fiedler.partition.centers import Partition, nearest_center, row_normalized
 from fiedler.partition.choose import choose_partition
-from fiedler.partition.consensus import rebuilt_partition
+from fiedler.partition.consensus import known_partition, rebuilt_partition
 from fiedler.partition.count import components_k, modularity_k
 from fiedler.partition.modularity import merge_groups, modularity, normalized_cut
 from fiedler.partition.rebuild import mixed_affinity, rebuild_partition
@@ -15,6 +15,7 @@ __all__ = [
     "best_partition",
     "choose_partition",
     "components_k",
+    "known_partition",
     "markov_stability",
     "merge_groups",
     "mixed_affinity",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -12,7 +14,7 @@ from fiedler.partition.assign import (
     kmeans_partition,
     merge_microclusters,
 )
-from fiedler.partition.centers import Partition, kmeans, row_normalized
+from fiedler.partition.centers import Partition, kmeans, nearest_center, row_normalized
 from fiedler.partition.modularity import modularity, normalized_cut
 from fiedler.partition.rebuild import mixed_affinity, rebuild_partition
 
@@ -72,6 +74,28 @@ def rebuilt_partition(
     ):
         return plain
     return _with_centers(row_normalized(vectors), labels, rng)
+
+
+def known_partition(vectors: np.ndarray, labels: np.ndarray) -> Partition:
+    """Return the clusters that an embedding was learned from, as they show in it.
+
+    Each row joins the cluster whose known rows' mean direction is nearest, in as many eigenvectors
+    as there are clusters.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, d)
+        Approximate eigenvectors by rising eigenvalue.
+    labels : ndarray of shape (n,), int64
+        Known clusters from 0, each of at least one row; -1 where unknown.
+    """
+    k = int(labels.max()) + 1
+    rows = np.flatnonzero(labels >= 0)
+    points = row_normalized(vectors[:, :k])
+    member = sp.csr_matrix((np.ones(len(rows)), (labels[rows], rows)), shape=(k, len(labels)))
+    means = (member @ points) / np.bincount(labels[rows])[:, None]
+    known = Partition(labels, means, np.arange(k), "known")
+    return replace(known, labels=nearest_center(vectors, known)[0])
 
 
 def _cuts_nothing(plain: np.ndarray, rebuilt: np.ndarray, affinity: sp.csr_matrix) -> bool:

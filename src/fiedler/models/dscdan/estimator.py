@@ -354,7 +354,7 @@ class DSCDAN(NetworkClustering):
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
         told = self._too_few_dimensions(k, kept)
-        self._keep_partition(self._assign(k, graph))
+        self._keep_partition(self._assign(k, graph, source))
         return told
 
     def _cluster_codes(self, reader: RowReader) -> None:

@@ -74,8 +74,10 @@ class SpectralNet(NetworkClustering):
         (h, w) or (h, w, channels) of the images that flat rows are. Rows that come as images tell
         it themselves. Images get convolutions and random views.
     assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="auto"
-        From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`. ``"auto"``: one
-        partition rebuilt from several read-outs where there is a graph of all rows
+        From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`. ``"auto"``: the
+        clusters that nine tenths of the rows or more were taken to be known of, as they were
+        learned (:func:`fiedler.partition.known_partition`); else one partition rebuilt from several
+        read-outs where there is a graph of all rows
         (:func:`fiedler.partition.rebuilt_partition`), else ``"kmeans"``.
     max_clusters : int, default=20
         Most clusters that a rule may choose.
@@ -234,7 +236,7 @@ class SpectralNet(NetworkClustering):
             )
             stages.train_map(fit, recipe, forward, source, self.row_shape_)
         with self._timed("assignment"):
-            self._read_out(reader, recipe, space, most)
+            self._read_out(reader, recipe, space, source, most)
         self.history_ = fit.history
         if fit.checkpoint is not None and is_first():
             fit.checkpoint.remove()
@@ -324,7 +326,7 @@ class SpectralNet(NetworkClustering):
             return with_known(space.graph, clusters, known, fit.seed)
 
     def _read_out(
-        self, reader: RowReader, recipe: SpectralNetRecipe, space: _Space, most: int
+        self, reader: RowReader, recipe: SpectralNetRecipe, space: _Space, source: Source, most: int
     ) -> None:
         """Rotate the outputs to ordered eigenvectors, choose k, keep centres."""
         outputs = self._finite_outputs(reader)
@@ -341,7 +343,7 @@ class SpectralNet(NetworkClustering):
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
         self._warn_of_collapse(self._too_few_dimensions(k, kept))
-        partition = self._assign(k, space.graph)
+        partition = self._assign(k, space.graph, source)
         self._keep_partition(partition)
 
     def _rotate(
