@@ -30,7 +30,7 @@ from fiedler.models.self_training import (
 )
 from fiedler.models.spectralnet.recipe import settle
 from fiedler.networks import ConvMap, RandomAffine
-from fiedler.partition import assign_labels, modularity
+from fiedler.partition import assign_labels, known_partition, modularity, nearest_center
 from fiedler.partition.modularity import move_rows
 from fiedler.partition.whole import partition_graph
 from fiedler.spectrum import Eigenpairs, smallest_eigenpairs
@@ -172,6 +172,22 @@ def test_rows_on_borders_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (surest(found, 1.0) >= 0).sum() > 280
 
 
+@given(st.integers(0, 10**6), st.integers(2, 5), st.integers(1, 7))
+def test_known_clusters_are_read_out_by_their_nearest_mean(seed: int, k: int, d: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(40, d))
+    labels = rng.integers(-1, k, 40)
+    labels[:k] = np.arange(k)
+    found = known_partition(vectors, labels)
+    points = vectors[:, :k] / np.linalg.norm(vectors[:, :k], axis=1, keepdims=True)
+    means = np.array([points[labels == cluster].mean(axis=0) for cluster in range(k)])
+    squared = ((points[:, None] - means) ** 2).sum(axis=2)
+    best = squared.min(axis=1, keepdims=True)
+    assert (np.take_along_axis(squared, found.labels[:, None], axis=1) <= best + 1e-12).all()
+    np.testing.assert_allclose(found.centers, means)
+    np.testing.assert_array_equal(nearest_center(vectors, found)[0], found.labels)
+
+
 # Networks
 
 
@@ -204,6 +220,40 @@ def test_a_network_is_trained_on_what_is_known(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(seen[0].labels, wanted.labels)
     assert (seen[0].matrix != wanted.matrix).nnz == 0
     assert (seen[0].matrix != seen[1]).nnz > 0
+
+
+def test_what_is_known_is_read_out_as_it_was_learned() -> None:
+    images, truth = images_of(400)
+    brief = SpectralNetRecipe(
+        network=ConvMap((8,), 16), training=Training(steps=60, batch_size=100, learning_rate=1e-2)
+    )
+
+    def fitted(n_clusters: Any = 10, assign: str = "auto", **options: Any) -> SpectralNet:
+        recipe = dataclasses.replace(brief, **options)
+        return SpectralNet(n_clusters, recipe=recipe, assign=assign, random_state=0).fit(images)
+
+    known = fitted()
+    assert known.assignment_ == "known"
+    assert accuracy(truth, known.labels_) > 0.8
+    np.testing.assert_array_equal(known.predict(images), known.labels_)
+    # of too few rows known, none known, another read-out asked for
+    assert fitted(known=0.7).assignment_ == "rebuild"
+    assert fitted(known=0.0).assignment_ == "rebuild"
+    assert fitted(assign="kmeans").assignment_ == "kmeans"
+
+
+def test_a_known_cluster_that_is_lost_is_not_read_out() -> None:
+    model = SpectralNet(3)
+    known = np.repeat([0, 1, 2], 20)
+    places = np.eye(3)[known]
+    model.embedding_ = places
+    found = model._learned(3, known)
+    assert found is not None
+    np.testing.assert_array_equal(found.labels, known)
+    assert model._learned(4, known) is None
+    assert model._learned(3, np.where(np.arange(60) % 5 == 0, -1, known)) is None
+    model.embedding_ = np.eye(3)[np.minimum(known, 1)]
+    assert model._learned(3, known) is None
 
 
 def test_given_labels_join_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

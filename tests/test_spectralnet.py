@@ -821,7 +821,7 @@ def test_neighbours_are_those_of_upright_images_and_of_gradients(
 
     monkeypatch.setattr(KNN, "fit", spy)
     images = pictures(60, 8, 8)[0]
-    chosen = {"upright": "auto" if slanted else False, "gradients": gradients}
+    chosen = {"upright": "auto" if slanted else False, "gradients": gradients, "known": 0.0}
     recipe = dataclasses.replace(CONV, views=RandomAffine(), **chosen)
     SpectralNet(3, recipe=recipe, random_state=0).fit(images)
     rows = images.reshape(60, -1)

@@ -303,7 +303,7 @@ class NetworkClustering(
         )
 
     def _learned(self, k: int, known: np.ndarray) -> Partition | None:
-        """Return the known clusters as they were learned, None where few are known or one is lost."""
+        """Return the known clusters as they were learned; None if few are known or one is lost."""
         rows = known != UNKNOWN
         if rows.mean() < _NEARLY_ALL or len(np.unique(known[rows])) != k:
             return None
