@@ -251,6 +251,7 @@ def test_a_known_cluster_that_is_lost_is_not_read_out() -> None:
     assert found is not None
     np.testing.assert_array_equal(found.labels, known)
     assert model._learned(4, known) is None
+    assert model._learned(3, known + (known == 2)) is None  # nothing is known of one of four
     assert model._learned(3, np.where(np.arange(60) % 5 == 0, -1, known)) is None
     model.embedding_ = np.eye(3)[np.minimum(known, 1)]
     assert model._learned(3, known) is None

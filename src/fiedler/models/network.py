@@ -305,7 +305,7 @@ class NetworkClustering(
     def _learned(self, k: int, known: np.ndarray) -> Partition | None:
         """Return the known clusters as they were learned; None if few are known or one is lost."""
         rows = known != UNKNOWN
-        if rows.mean() < _NEARLY_ALL or len(np.unique(known[rows])) != k:
+        if rows.mean() < _NEARLY_ALL or not np.array_equal(np.unique(known[rows]), np.arange(k)):
             return None
         found = known_partition(self.embedding_, known)
         return found if len(np.unique(found.labels)) == k else None
