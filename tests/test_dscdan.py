@@ -36,7 +36,7 @@ from fiedler.exceptions import (
     DisconnectedGraphWarning,
     InputError,
 )
-from fiedler.models.dscdan.recipe import settle
+from fiedler.models.dscdan.recipe import joint_rows, settle
 from fiedler.models.dscdan.rounds import best_round, changed_share
 from fiedler.networks import RandomAffine
 from fiedler.networks.coder import build_coder
@@ -486,6 +486,9 @@ def test_the_published_procedure_runs() -> None:
 def test_the_published_procedure_is_that_of_the_paper() -> None:
     paper = DSCDANRecipe.named("paper")
     assert (paper.whole_map, paper.normalized, paper.views) == (True, False, None)
+    for recipe, rows in ((paper, 128), (DSCDANRecipe(), 32), (DSCDANRecipe(joint_batch=7), 7)):
+        training = settle(recipe, (28, 28), 10_000).rounds[0].training
+        assert joint_rows(recipe, training) == rows
     for name in ("upright", "gradients"):
         assert not getattr(settle(paper, (28, 28), 10_000), name)
         assert getattr(settle(DSCDANRecipe(), (28, 28), 10_000), name)
@@ -508,6 +511,8 @@ def test_images_are_trained_on_by_their_number() -> None:
         for recipe, wanted in ((DSCDANRecipe(), steps), (unknown, other)):
             rounds = settle(recipe, (28, 28), n).rounds
             assert [spec.training.steps for spec in rounds] == wanted
+    first = settle(DSCDANRecipe(), (28, 28), 5000, 100).rounds[0].training
+    assert first.batch_size == 1200  # some rows of each of many clusters
     vectors = settle(DSCDANRecipe(), (50,), 10_000).rounds
     assert [spec.training.steps for spec in vectors] == [600, 360]
 
@@ -649,7 +654,7 @@ def test_number_of_clusters_by_rule(rule: str) -> None:
         (lambda: fit(BRIEF, progress=3), "progress must be None or a function"),
         (lambda: fit(BRIEF, np.zeros((9, 4, 4, 3, 2))), "rows must be vectors"),
         (
-            lambda: fit(replace(BRIEF, views=RandomAffine()), np.ones((9, 3, 40))),
+            lambda: fit(replace(BRIEF, views=RandomAffine()), np.eye(9, 120).reshape(9, 3, 40)),
             "at least 4 x 4 pixels",
         ),
         (lambda: ConvCoder((8, 8), (2,)), "one stride for each"),

@@ -767,6 +767,23 @@ def test_images(shape: tuple[int, ...], tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(("k", "n_components"), [(70, None), (3, 70)])
+def test_batches_of_images_hold_some_rows_of_many_clusters(
+    k: int, n_components: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fiedler.models.spectralnet.recipe as recipes
+
+    def briefly(*args: Any, **options: Any) -> Training:
+        return dataclasses.replace(map_training(*args, **options), steps=2)
+
+    map_training = recipes.map_training
+    monkeypatch.setattr(recipes, "map_training", briefly)
+    recipe = SpectralNetRecipe(network=ConvMap((4,), 80))
+    net = SpectralNet(k, recipe=recipe, n_components=n_components, random_state=0)
+    net.fit(pictures(600, 8, 8)[0])
+    assert net._fitted_recipe.training.batch_size == 12 * 70
+
+
 def test_what_auto_stands_for() -> None:
     few, images = settle(SpectralNetRecipe(), (6,), 500), settle(SpectralNetRecipe(), (28, 28), 500)
     many = settle(SpectralNetRecipe(), (6,), 50_000)

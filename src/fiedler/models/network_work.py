@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from fiedler.models.dscdan.recipe import DSCDANRecipe
+from fiedler.models.dscdan.recipe import DSCDANRecipe, joint_rows
 from fiedler.models.dscdan.recipe import settle as settle_dual
 from fiedler.models.spectralnet.recipe import SpectralNetRecipe, are_images, settle
 from fiedler.networks import ConvMap
@@ -44,7 +44,9 @@ class Work:
         self.products += training.steps * rows * products
 
 
-def network_work(method: str, recipe: Any, row_shape: tuple[int, ...], n_rows: int) -> Work:
+def network_work(
+    method: str, recipe: Any, row_shape: tuple[int, ...], n_rows: int, n_clusters: int
+) -> Work:
     """Count what a recipe computes at most (it may end earlier where it has a patience).
 
     Parameters
@@ -53,7 +55,7 @@ def network_work(method: str, recipe: Any, row_shape: tuple[int, ...], n_rows: i
     recipe : str or recipe of that method
     row_shape : tuple of int
         (d,), (h, w) or (h, w, channels).
-    n_rows : int
+    n_rows, n_clusters : int
 
     Raises
     ------
@@ -62,9 +64,9 @@ def network_work(method: str, recipe: Any, row_shape: tuple[int, ...], n_rows: i
     """
     if method == "dscdan":
         dual = recipe if isinstance(recipe, DSCDANRecipe) else DSCDANRecipe.named(recipe)
-        return _dual_work(settle_dual(dual, row_shape, n_rows), row_shape, n_rows)
+        return _dual_work(settle_dual(dual, row_shape, n_rows, n_clusters), row_shape, n_rows)
     chosen = recipe if isinstance(recipe, SpectralNetRecipe) else SpectralNetRecipe.named(recipe)
-    return _map_work(settle(chosen, row_shape, n_rows), row_shape, n_rows)
+    return _map_work(settle(chosen, row_shape, n_rows, n_clusters), row_shape, n_rows)
 
 
 def _map_work(recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int) -> Work:
@@ -105,7 +107,7 @@ def _dual_work(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) ->
     joint = coder + _dense((recipe.n_codes, *recipe.spectral.widths))
     for spec in recipe.rounds:
         # a part of the batch is decoded too, and judged by critics
-        decoded = min(1.0, recipe.joint_batch / spec.training.batch_size)
+        decoded = min(1.0, joint_rows(recipe, spec.training) / spec.training.batch_size)
         work.add(spec.training, n_rows, joint + 2.0 * decoded * coder)
     return work
 

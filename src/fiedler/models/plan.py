@@ -217,7 +217,7 @@ def _estimate_network(
 
     cores = os.cpu_count() or 1
     row_shape = (int(d),) if image_shape is None else tuple(image_shape)
-    work = network_work(method, given.get("recipe", "default"), row_shape, int(n))
+    work = network_work(method, given.get("recipe", "default"), row_shape, int(n), n_clusters)
     search, search_bytes = 0.0, 0.0
     if work.compared is not None:
         search, search_bytes = _comparison_cost(n, d, work.compared)

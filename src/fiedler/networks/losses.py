@@ -61,8 +61,8 @@ def known_pair_loss(left: Tensor, right: Tensor, labels: Tensor) -> Tensor:
     left, right : Tensor of shape (m, k)
         The ends of the pairs that were drawn.
     labels : Tensor of shape (2 m,), int64
-        Cluster of each left, then of each right end; -1 where unknown. Such rows, and those without
-        another of their cluster, count by their pair alone.
+        Cluster of each left, then of each right end, from 0 without large gaps; -1 where unknown.
+        Such rows, and those without another of their cluster, count by their pair alone.
     """
     outputs = torch.cat([left, right])
     clusters = torch.arange(int(labels.max()) + 1, device=labels.device)

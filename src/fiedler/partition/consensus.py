@@ -79,8 +79,8 @@ def rebuilt_partition(
 def known_partition(vectors: np.ndarray, labels: np.ndarray) -> Partition:
     """Return the clusters that an embedding was learned from, as they show in it.
 
-    Each row joins the cluster whose known rows' mean direction is nearest, in as many eigenvectors
-    as there are clusters.
+    Each row joins the cluster whose known rows' mean is nearest, rows scaled to unit length, in as
+    many eigenvectors as there are clusters.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def known_partition(vectors: np.ndarray, labels: np.ndarray) -> Partition:
     points = row_normalized(vectors[:, :k])
     member = sp.csr_matrix((np.ones(len(rows)), (labels[rows], rows)), shape=(k, len(labels)))
     means = (member @ points) / np.bincount(labels[rows])[:, None]
-    known = Partition(labels, means, np.arange(k), "known")
+    known = Partition(labels, means, np.arange(k, dtype=np.int64), "known")
     return replace(known, labels=nearest_center(vectors, known)[0])
 
 

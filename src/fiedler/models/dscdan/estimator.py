@@ -42,7 +42,7 @@ class DSCDAN(NetworkClustering):
     CVPR. An autoencoder whose codes tell much of their rows and bear noise; on its codes a network
     into the eigenspace of a graph; both trained together. ``recipe="paper"`` is the published
     procedure; the default trains along the edges of the rows' graph, shows images through random
-    views, and reads the clusters with several centres each.
+    views, and reads known clusters out as they were learned.
 
     Parameters
     ----------
@@ -179,9 +179,10 @@ class DSCDAN(NetworkClustering):
             recipe = self.recipe
             if not isinstance(recipe, DSCDANRecipe):
                 recipe = DSCDANRecipe.named(recipe)
-            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]))
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
             self._check_readout(most, graph=recipe.graph is not None)
+            outputs = max(most, self.n_components or 0)
+            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]), outputs)
             check_codes(recipe, self.n_clusters, self.assign, self.n_components)
             self._fit(rows, recipe, most)
             if self.component_sizes_ is not None:

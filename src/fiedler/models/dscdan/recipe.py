@@ -88,7 +88,7 @@ class Round(ShortRepr):
             raise InputError("self-training needs a graph of all rows, not a BatchAffinity.")
 
 
-# The second round adds half a point and more, but nothing where the first has learned from a
+# The second round adds to what was not known in the first; nothing where that has learned from a
 # partition of the graph and hardly differs from it: then it is left out (``settled``).
 _ROUNDS = (Round(), Round(LearnedGraph("hidden")))
 
@@ -128,7 +128,7 @@ class DSCDANRecipe(ShortRepr):
         The joint phase. By default one on the graph of the rows, then one on the learned graph.
     settled : float
         Rounds end when no larger share of the rows changes its cluster; the first is compared with
-        the clusters that it was given.
+        the graph's partition, or with k-means on the codes where that is not known.
     views : RandomAffine, None or "auto"
         Random views of images that shall stay together: beyond the paper. ``"auto"``: for images.
     upright : bool or "auto"
@@ -142,8 +142,9 @@ class DSCDANRecipe(ShortRepr):
         pixels.
     joint_weight : float
         Of the autoencoder's loss in the joint phase.
-    joint_batch : int
-        Rows of a joint step that the autoencoder's loss is computed on.
+    joint_batch : int or "auto"
+        Rows of a joint step that the autoencoder's loss is computed on. ``"auto"``: an eighth of
+        the step's, at most 128.
     cluster_prior : bool
         In the joint phase the codes' prior is one Gaussian for each cluster of the round before
         (before the first of the graph's partition, or of k-means on the codes), about a learned
@@ -174,7 +175,7 @@ class DSCDANRecipe(ShortRepr):
     upright: Any = "auto"
     gradients: Any = "auto"
     joint_weight: float = 0.1
-    joint_batch: int = 32
+    joint_batch: Any = "auto"
     cluster_prior: bool = True
     normalized: bool = True
     orthonormalization: Orthonormalization = "cholesky"
@@ -202,7 +203,8 @@ class DSCDANRecipe(ShortRepr):
         check_choice("orthonormalization", self.orthonormalization, ORTHONORMALIZATIONS)
         check_whole("n_codes", self.n_codes)
         check_whole("critic_width", self.critic_width)
-        check_whole("joint_batch", self.joint_batch, 2)
+        if self.joint_batch != "auto":
+            check_whole("joint_batch", self.joint_batch, 2)
         check_whole("extra_outputs", self.extra_outputs, 0)
         check_weight("joint_weight", self.joint_weight)
         check_weight("settled", self.settled)
@@ -300,8 +302,13 @@ def check_codes(
         )
 
 
-def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSCDANRecipe:
-    """Replace each "auto" by what it stands for with rows of this shape and number."""
+def settle(
+    recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int, n_clusters: int = 2
+) -> DSCDANRecipe:
+    """Replace each "auto" by what it stands for with such rows and at most so many clusters.
+
+    ``n_clusters`` is the number of outputs, where that is larger.
+    """
     images = are_images(row_shape)
     few = n_rows <= FEW_ROWS and not images
     coder, views, pretraining = recipe.coder, recipe.views, recipe.pretraining
@@ -324,7 +331,10 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
     if pretraining == "auto":
         pretraining = Training(steps=200, batch_size=256)
     viewed = views is not None
-    rounds = tuple(_settled_round(spec, n_rows, images, viewed) for spec in recipe.rounds)
+    rounds = tuple(
+        _settled_round(spec, n_rows, n_clusters, images=images, viewed=viewed)
+        for spec in recipe.rounds
+    )
     return replace(
         recipe,
         coder=coder,
@@ -336,7 +346,16 @@ def settle(recipe: DSCDANRecipe, row_shape: tuple[int, ...], n_rows: int) -> DSC
     )
 
 
-def _settled_round(spec: Round, n_rows: int, images: bool, viewed: bool) -> Round:
+def joint_rows(recipe: DSCDANRecipe, training: Training) -> int:
+    """Return on how many rows of a joint step the autoencoder's loss is computed."""
+    if recipe.joint_batch == "auto":
+        return min(128, max(2, training.batch_size // 8))
+    return int(recipe.joint_batch)
+
+
+def _settled_round(
+    spec: Round, n_rows: int, n_clusters: int, *, images: bool, viewed: bool
+) -> Round:
     learned = isinstance(spec.graph, LearnedGraph)
     if spec.known == "auto":
         known = 1.0 if viewed else 0.7 if learned else 0.0
@@ -348,5 +367,5 @@ def _settled_round(spec: Round, n_rows: int, images: bool, viewed: bool) -> Roun
         return replace(spec, training=Training(steps, FEW_ROWS, 1e-3 if learned else 1e-2))
     if not images:
         return replace(spec, training=Training(steps=360 if learned else 600))
-    training = map_training(n_rows, known=spec.known > 0)
+    training = map_training(n_rows, n_clusters, known=spec.known > 0)
     return replace(spec, training=replace(training, steps=training.steps // (3 if learned else 1)))

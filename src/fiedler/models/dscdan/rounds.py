@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fiedler.graph import KNN
 from fiedler.graph.known_labels import UNKNOWN, KnownGraph
-from fiedler.models.dscdan.recipe import DSCDANRecipe, LearnedGraph, Round
+from fiedler.models.dscdan.recipe import DSCDANRecipe, LearnedGraph, Round, joint_rows
 from fiedler.models.fitting import Fit, Source, fit_graph, map_task
 from fiedler.models.readout import rotate_by_batches
 from fiedler.models.self_training import Clusters, surest, with_known
@@ -144,7 +144,8 @@ def joint_task(
         image_shape=row_shape,
     )
     labels = clusters.labels if recipe.cluster_prior else None
-    dual = DualTask(network, reader, recipe.loss, recipe.joint_batch, precision, labels)
+    rows = joint_rows(recipe, spec.training)
+    dual = DualTask(network, reader, recipe.loss, rows, precision, labels)
     return JointTask(spectral, dual, recipe.joint_weight)
 
 

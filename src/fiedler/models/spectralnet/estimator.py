@@ -74,9 +74,10 @@ class SpectralNet(NetworkClustering):
         (h, w) or (h, w, channels) of the images that flat rows are. Rows that come as images tell
         it themselves. Images get convolutions and random views.
     assign : {"auto", "kmeans", "cluster_qr", "discretize", "merge"}, default="auto"
-        From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`. ``"auto"``: the
-        clusters that nine tenths of the rows or more were taken to be known of, as they were
-        learned (:func:`fiedler.partition.known_partition`); else one partition rebuilt from several
+        From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`. ``"auto"``: where
+        the clusters of nine tenths of the rows and more were taken as known, rows on borders left
+        out, these as they were learned (:func:`fiedler.partition.known_partition`), if they are as
+        many as are to be read out and none is lost; else one partition rebuilt from several
         read-outs where there is a graph of all rows
         (:func:`fiedler.partition.rebuilt_partition`), else ``"kmeans"``.
     max_clusters : int, default=20
@@ -199,8 +200,9 @@ class SpectralNet(NetworkClustering):
             if graph is not None:
                 recipe = replace(recipe, affinity=KNN(), siamese=None, alternate=False)
             most = check_cluster_count(self.n_clusters, self.max_clusters, rows)
-            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]), most)
             self._check_readout(most, graph=recipe.uses_graph)
+            outputs = max(most, self.n_components or 0)
+            recipe = settle(recipe, self.row_shape_, int(rows.shape[0]), outputs)
             labels = None
             if known_labels is not None:
                 labels = check_known_labels(known_labels, int(rows.shape[0]))

@@ -119,9 +119,10 @@ class SpectralNetRecipe(ShortRepr):
         Outputs beyond the number of clusters. A few keep a seed from splitting one class and
         joining two.
     training : Training or "auto"
-        Of the map. ``"auto"``: for images with known clusters 1,500 steps of 256 rows, up to 3,000
-        from 20,000 to 40,000 images on; for others 1,500 of 1,024 rows, three tenths of their
-        number where that is less, but at least 400; 600 for vectors.
+        Of the map. ``"auto"``: for images, where ``known`` is not 0, 1,500 steps of 256 rows, 12
+        for each cluster where that is more; up to 20,000 images, then more steps, 3,000 from 40,000
+        on. With ``known=0`` 1,500 of 1,024 rows, three tenths of their number where that is less,
+        but at least 400. For vectors 600.
     """
 
     codes: Autoencoder | None = None
@@ -224,14 +225,18 @@ FEW_ROWS = 2000
 # Images smaller than this have no room for strided convolutions.
 LEAST_SIDE = 4
 _SMALL_WIDTH = 64
-# All pairs of known clusters count, so that batches may be small, steps many and long.
-_KNOWN_ROWS, _KNOWN_RATE = 256, 3e-3
+# All pairs of known clusters count, so that batches may be small, steps many and large. Of each
+# cluster a batch shall hold some rows.
+_KNOWN_ROWS, _ROWS_OF_EACH, _KNOWN_RATE = 256, 12, 3e-3
 
 
 def settle(
     recipe: SpectralNetRecipe, row_shape: tuple[int, ...], n_rows: int, n_clusters: int = 2
 ) -> SpectralNetRecipe:
-    """Replace each "auto" by what it stands for with such rows and at most so many clusters."""
+    """Replace each "auto" by what it stands for with such rows and at most so many clusters.
+
+    ``n_clusters`` is the number of outputs, where that is larger.
+    """
     images = recipe.codes is None and are_images(row_shape)
     few = n_rows <= FEW_ROWS and not images
     network, views, training = recipe.network, recipe.views, recipe.training
@@ -259,7 +264,9 @@ def settle(
         if few:
             training = Training(steps=400, batch_size=FEW_ROWS, learning_rate=1e-2)
         else:
-            training = map_training(n_rows, known=known > 0) if images else Training(steps=600)
+            training = (
+                map_training(n_rows, n_clusters, known=known > 0) if images else Training(steps=600)
+            )
     return replace(
         recipe,
         network=network,
@@ -271,15 +278,16 @@ def settle(
     )
 
 
-def map_training(n_rows: int, *, known: bool) -> Training:
+def map_training(n_rows: int, n_clusters: int, *, known: bool) -> Training:
     """Return how a map of so many images is trained, with known clusters or without.
 
-    More images have more to tell; the steps that thousands of them need would show each of a few
-    hundreds of times.
+    More images have more to tell. Without known clusters, in large batches, the steps that
+    thousands of them need would show each of a few hundreds of times.
     """
     if known:
         steps = min(3000, max(1500, 3 * n_rows // 40))
-        return Training(steps=steps, batch_size=_KNOWN_ROWS, learning_rate=_KNOWN_RATE)
+        size = max(_KNOWN_ROWS, _ROWS_OF_EACH * n_clusters)
+        return Training(steps=steps, batch_size=size, learning_rate=_KNOWN_RATE)
     return Training(steps=min(1500, max(400, 3 * n_rows // 10)))
 
 
