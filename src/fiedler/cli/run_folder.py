@@ -46,10 +46,10 @@ def new_run_folder(target: Path, *, overwrite: bool, keep: bool = False) -> Iter
     _check_target(target, overwrite)
     mark = UNFINISHED if keep else f"{secrets.token_hex(4)}.part"
     part = target.with_name(f".{target.name}.{mark}")
-    with writing(target):
-        part.mkdir(exist_ok=keep)
     finished = False
     try:
+        with writing(target):
+            part.mkdir(exist_ok=keep)
         yield part
         with writing(target):
             _put_in_place(part, target)
