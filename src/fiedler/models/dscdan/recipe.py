@@ -88,8 +88,8 @@ class Round(ShortRepr):
             raise InputError("self-training needs a graph of all rows, not a BatchAffinity.")
 
 
-# The second round adds to what was not known in the first; nothing where that has learned from a
-# partition of the graph and hardly differs from it: then it is left out (``settled``).
+# The second round learns from the clusters as the first has corrected them, nothing new where that
+# has changed next to none: then it is left out (``settled``).
 _ROUNDS = (Round(), Round(LearnedGraph("hidden")))
 
 
@@ -170,7 +170,7 @@ class DSCDANRecipe(ShortRepr):
     spectral: Any = _SPECTRAL
     graph: Any = _GRAPH
     rounds: tuple[Round, ...] = _ROUNDS
-    settled: float = 0.02
+    settled: float = 0.002
     views: Any = "auto"
     upright: Any = "auto"
     gradients: Any = "auto"
