@@ -169,6 +169,16 @@ def test_flat_rows_with_an_image_shape_are_images(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["SpectralNet", "DSCDAN", "SANet"])
+def test_an_image_shape_that_is_an_array_is_kept_in_a_file(name: str, tmp_path: Path) -> None:
+    flat = PICTURES.reshape(60, 36)
+    model = clone(MODELS[name]).set_params(image_shape=np.array([6, 6])).fit(flat)
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    assert loaded.image_shape == (6, 6)
+    np.testing.assert_array_equal(loaded.transform(flat), model.transform(flat))
+
+
+@pytest.mark.parametrize("name", ["SpectralNet", "DSCDAN", "SANet"])
 def test_channels_that_come_first_are_not_taken_for_height(name: str) -> None:
     for channels in (1, 3):
         rows = np.zeros((20, channels, 8, 8), np.float32)

@@ -91,7 +91,7 @@ METHODS: dict[str, MethodSpec] = {
     ),
     "sanet": MethodSpec(
         "fiedler.models:SANet",
-        "layers of spectral analysis of image patches (faces: --set layers=faces)",
+        "layers of spectral analysis of image patches (--set layers=faces, objects)",
     ),
     "dscdan": MethodSpec(
         "fiedler.models:DSCDAN",

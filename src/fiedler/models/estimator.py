@@ -75,6 +75,8 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]
         }
         if not isinstance(self.random_state, (int, np.integer, type(None))):
             params["random_state"] = self._seed
+        if isinstance(params.get("image_shape"), np.ndarray):
+            params["image_shape"] = tuple(params["image_shape"].tolist())
         names = getattr(self, "feature_names_in_", None)
         return {
             "params": persistence.encode_params(params),
