@@ -179,13 +179,29 @@ def test_known_clusters_are_read_out_by_their_nearest_mean(seed: int, k: int, d:
     labels = rng.integers(-1, k, 40)
     labels[:k] = np.arange(k)
     found = known_partition(vectors, labels)
-    points = vectors[:, :k] / np.linalg.norm(vectors[:, :k], axis=1, keepdims=True)
+    width = found.centers.shape[1]
+    points = vectors[:, :width] / np.linalg.norm(vectors[:, :width], axis=1, keepdims=True)
     means = np.array([points[labels == cluster].mean(axis=0) for cluster in range(k)])
     squared = ((points[:, None] - means) ** 2).sum(axis=2)
     best = squared.min(axis=1, keepdims=True)
     assert (np.take_along_axis(squared, found.labels[:, None], axis=1) <= best + 1e-12).all()
     np.testing.assert_allclose(found.centers, means)
     np.testing.assert_array_equal(nearest_center(vectors, found)[0], found.labels)
+    assert width in (min(k, d), d)
+
+
+@pytest.mark.parametrize(("apart", "width"), [(2, 3), (4, 5)])
+def test_known_clusters_that_the_first_vectors_join_are_told_apart_by_all(
+    apart: int, width: int
+) -> None:
+    labels = np.repeat([0, 1, 2], 20)
+    vectors = 0.05 * np.random.default_rng(0).normal(size=(60, 5))
+    vectors[:, 0] += 1.0
+    vectors[:20, 1] += 1.0
+    vectors[20:40, apart] += 1.0
+    found = known_partition(vectors, labels)
+    assert found.centers.shape == (3, width)
+    np.testing.assert_array_equal(found.labels, labels)
 
 
 # Networks

@@ -80,7 +80,8 @@ def known_partition(vectors: np.ndarray, labels: np.ndarray) -> Partition:
     """Return the clusters that an embedding was learned from, as they show in it.
 
     Each row joins the cluster whose known rows' mean is nearest, rows scaled to unit length, in as
-    many eigenvectors as there are clusters.
+    many eigenvectors as there are clusters; in all of them where these have at most half as many
+    known rows in another cluster than theirs: then some clusters lie together in the first ones.
 
     Parameters
     ----------
@@ -89,9 +90,18 @@ def known_partition(vectors: np.ndarray, labels: np.ndarray) -> Partition:
     labels : ndarray of shape (n,), int64
         Known clusters from 0, each of at least one row; -1 where unknown.
     """
+    rows = labels >= 0
+    first = _nearest_known(vectors[:, : int(labels.max()) + 1], labels)
+    whole = _nearest_known(vectors, labels)
+    lost = [int((found.labels != labels)[rows].sum()) for found in (first, whole)]
+    return whole if lost[0] and 2 * lost[1] <= lost[0] else first
+
+
+def _nearest_known(vectors: np.ndarray, labels: np.ndarray) -> Partition:
+    """Return each row in the cluster whose known rows' mean is nearest, by direction."""
     k = int(labels.max()) + 1
     rows = np.flatnonzero(labels >= 0)
-    points = row_normalized(vectors[:, :k])
+    points = row_normalized(vectors)
     member = sp.csr_matrix((np.ones(len(rows)), (labels[rows], rows)), shape=(k, len(labels)))
     means = (member @ points) / np.bincount(labels[rows])[:, None]
     known = Partition(labels, means, np.arange(k, dtype=np.int64), "known")
