@@ -261,16 +261,28 @@ def test_what_is_known_is_read_out_as_it_was_learned() -> None:
 def test_a_known_cluster_that_is_lost_is_not_read_out() -> None:
     model = SpectralNet(3)
     known = np.repeat([0, 1, 2], 20)
-    places = np.eye(3)[known]
-    model.embedding_ = places
+    learned = known.copy()
+    learned[[0, 20]] = 2  # what it was told of two rows the network has mended
+    model.embedding_ = np.eye(3)[learned]
     found = model._learned(3, known)
     assert found is not None
-    np.testing.assert_array_equal(found.labels, known)
+    np.testing.assert_array_equal(found.labels, learned)
     assert model._learned(4, known) is None
     assert model._learned(3, known + (known == 2)) is None  # nothing is known of one of four
     assert model._learned(3, np.where(np.arange(60) % 5 == 0, -1, known)) is None
     model.embedding_ = np.eye(3)[np.minimum(known, 1)]
     assert model._learned(3, known) is None
+
+
+@pytest.mark.parametrize(("mended", "kept"), [(0, False), (1, False), (2, True)])
+def test_clusters_learned_by_heart_are_not_read_out(mended: int, kept: bool) -> None:
+    model = SpectralNet(2)
+    known = np.repeat([0, 1], 350)
+    learned = known.copy()
+    learned[:mended] = 1
+    model.embedding_ = np.eye(2)[learned]
+    assert (model._learned(2, known) is not None) == kept
+    assert model._learned(2, known, own=True) is not None
 
 
 def test_given_labels_join_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

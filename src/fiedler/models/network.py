@@ -50,6 +50,8 @@ _NEED_ALL = ("cluster_qr", "discretize")
 _ROWS_PER_OUTPUT = 4
 # Of so large a share of the rows clusters must be known to be read out as they were learned.
 _NEARLY_ALL = 0.9
+# As many of them in the cluster that was told: learned by heart.
+_BY_HEART = 0.998
 
 
 def refuse_diverged(outputs: np.ndarray, what: str) -> None:
@@ -283,11 +285,19 @@ class NetworkClustering(
             warn_user(told, CollapsedOutputsWarning)
 
     def _assign(
-        self, k: int, graph: sp.csr_matrix | None, source: Source | None = None
+        self,
+        k: int,
+        graph: sp.csr_matrix | None,
+        source: Source | None = None,
+        *,
+        own: bool = False,
     ) -> Partition:
-        """Return the clusters that were learned, if k were known, or read k off the embedding."""
+        """Return the clusters that were learned, if k were known, or read k off the embedding.
+
+        ``own`` says that the known ones were the network's own before.
+        """
         if self.assign == "auto" and isinstance(source, KnownGraph):
-            learned = self._learned(k, source.labels)
+            learned = self._learned(k, source.labels, own)
             if learned is not None:
                 return learned
         if self.assign == "auto" and graph is not None:
@@ -302,13 +312,18 @@ class NetworkClustering(
             random_state=self._seed,
         )
 
-    def _learned(self, k: int, known: np.ndarray) -> Partition | None:
-        """Return the known clusters as they were learned; None if few are known or one is lost."""
+    def _learned(self, k: int, known: np.ndarray, own: bool = False) -> Partition | None:
+        """Return the known clusters as they were learned.
+
+        None where few rows are known, a cluster is lost, or what is not the network's own was
+        learned by heart: then it does not tell what the network makes of the rows.
+        """
         rows = known != UNKNOWN
         if rows.mean() < _NEARLY_ALL or not np.array_equal(np.unique(known[rows]), np.arange(k)):
             return None
         found = known_partition(self.embedding_, known)
-        return found if len(np.unique(found.labels)) == k else None
+        by_heart = not own and (found.labels == known)[rows].mean() >= _BY_HEART
+        return found if len(np.unique(found.labels)) == k and not by_heart else None
 
     def _begin(self, rows: Any, recipe: Any, n_outputs: int, **more: Any) -> Fit:
         """Build the network and what the stages of a fit share.

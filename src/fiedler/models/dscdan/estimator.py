@@ -321,7 +321,8 @@ class DSCDAN(NetworkClustering):
             )
             fit.train(task, spec.training, f"joint {number}")
         with self._timed(f"assignment {number}"):
-            return self._read_out(reader, recipe, graph, source, spec.training.batch_size)
+            size = spec.training.batch_size
+            return self._read_out(reader, recipe, graph, source, size, own=number > 1)
 
     def _tell_of_collapse(self, number: int, error: CollapsedOutputsError) -> None:
         """Record and tell that a round came to nothing, so that those before it stand."""
@@ -339,10 +340,13 @@ class DSCDAN(NetworkClustering):
         graph: sp.csr_matrix | None,
         source: Source | None = None,
         batch_size: int = 0,
+        *,
+        own: bool = False,
     ) -> str | None:
         """Rotate the outputs to ordered eigenvectors, choose k, keep centres.
 
-        Returns what to warn of if this is what is kept.
+        Returns what to warn of if this is what is kept. ``own``: what the source knows is of an
+        earlier round.
         """
         outputs = self._finite_outputs(reader)
         rotation = rounds.rotate(outputs, recipe, graph, source, batch_size, self._seed)
@@ -355,7 +359,7 @@ class DSCDAN(NetworkClustering):
         self.embedding_ = self._embed(reader)
         self.eigenvalues_ = rotation.values[:kept]
         told = self._too_few_dimensions(k, kept)
-        self._keep_partition(self._assign(k, graph, source))
+        self._keep_partition(self._assign(k, graph, source, own=own))
         return told
 
     def _cluster_codes(self, reader: RowReader) -> None:

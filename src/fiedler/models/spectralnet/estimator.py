@@ -77,9 +77,10 @@ class SpectralNet(NetworkClustering):
         From eigenvectors to labels; see :func:`fiedler.partition.assign_labels`. ``"auto"``: where
         the clusters of nine tenths of the rows and more were taken as known, rows on borders left
         out, these as they were learned (:func:`fiedler.partition.known_partition`), if they are as
-        many as are to be read out and none is lost; else one partition rebuilt from several
-        read-outs where there is a graph of all rows
-        (:func:`fiedler.partition.rebuilt_partition`), else ``"kmeans"``.
+        many as are to be read out, none is lost, and more than two rows in a thousand were learned
+        otherwise than they were told; else one partition rebuilt from several read-outs where
+        there is a graph of all rows (:func:`fiedler.partition.rebuilt_partition`), else
+        ``"kmeans"``.
     max_clusters : int, default=20
         Most clusters that a rule may choose.
     recall : float, default=0.98
