@@ -467,6 +467,19 @@ def test_settled_clusters_end_the_rounds() -> None:
     assert len(fit(replace(BRIEF, settled=1.0)).rounds_) == 1
 
 
+def test_after_the_first_round_what_is_known_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    assign = DSCDAN._assign
+
+    def spy(self: DSCDAN, *given: Any, own: bool = False) -> Any:
+        seen.append(own)
+        return assign(self, *given, own=own)
+
+    monkeypatch.setattr(DSCDAN, "_assign", spy)
+    fit(BRIEF)
+    assert seen == [False, True]
+
+
 def test_the_published_procedure_runs() -> None:
     paper = DSCDANRecipe.named("paper")
     recipe = replace(
