@@ -204,6 +204,17 @@ def test_known_clusters_that_the_first_vectors_join_are_told_apart_by_all(
     np.testing.assert_array_equal(found.labels, labels)
 
 
+def test_what_all_vectors_have_mended_is_read_out_in_the_first() -> None:
+    # a tenth of the rows came out otherwise in all vectors, a quarter in the first
+    labels = np.repeat([0, 1], 100)
+    vectors = np.zeros((200, 3))
+    vectors[:, 0] = 1.0
+    vectors[labels == 1, 1] = 1.0
+    vectors[:25, 1] = 1.0
+    vectors[:15, 2] = -3.0
+    assert known_partition(vectors, labels).centers.shape == (2, 2)
+
+
 # Networks
 
 

@@ -40,6 +40,7 @@ from fiedler.partition import (
     rebuilt_partition,
 )
 from fiedler.partition.assign import ASSIGNMENTS, Assignment
+from fiedler.partition.consensus import BY_HEART
 from fiedler.training import Checkpoint, RowReader, far_offset, outputs_of
 from fiedler.training.checkpoint import load_module, module_arrays
 from fiedler.training.processes import from_first
@@ -50,8 +51,6 @@ _NEED_ALL = ("cluster_qr", "discretize")
 _ROWS_PER_OUTPUT = 4
 # Of so large a share of the rows clusters must be known to be read out as they were learned.
 _NEARLY_ALL = 0.9
-# As many of them in the cluster that was told: learned by heart.
-_BY_HEART = 0.998
 
 
 def refuse_diverged(outputs: np.ndarray, what: str) -> None:
@@ -322,7 +321,7 @@ class NetworkClustering(
         if rows.mean() < _NEARLY_ALL or not np.array_equal(np.unique(known[rows]), np.arange(k)):
             return None
         found = known_partition(self.embedding_, known)
-        by_heart = not own and (found.labels == known)[rows].mean() >= _BY_HEART
+        by_heart = not own and (found.labels == known)[rows].mean() >= BY_HEART
         return found if len(np.unique(found.labels)) == k and not by_heart else None
 
     def _begin(self, rows: Any, recipe: Any, n_outputs: int, **more: Any) -> Fit:
